@@ -1,0 +1,36 @@
+# make tables: the whole demo study.  make test, make lint: what has to pass.  make clean: take away what was made.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -m ecg_tl
+STUDY := outputs/demo
+
+.PHONY: install tables test lint clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(STUDY)/encoder/bundle.json: | .venv/installed
+	$(RUN).pretrain experiment=demo
+
+$(STUDY)/trained: $(STUDY)/encoder/bundle.json
+	$(RUN).train -m experiment=demo init=transfer,random,image fraction=1,0.5,0.25 'seed=range(10)'
+	touch $@
+
+tables: $(STUDY)/trained
+	$(RUN).tables study=demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv outputs build dist .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,58 @@
+"""Raw formats, one file each, all read as `Recording`s; what cannot be read is an `Exclusion`, never silence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+Sex = Literal["unknown", "male", "female"]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One stretch of one lead of one patient, in millivolts, as the device gave it.
+
+    ecg_mv: (T,) float32, NaN where the device gave nothing. rate_hz: samples a second. lead: the lead's name.
+    rhythm: a name out of the source's `rhythms`, None in an unlabelled source. age: years, NaN if unknown.
+    """
+
+    ecg_mv: np.ndarray
+    rate_hz: float
+    lead: str
+    patient: str
+    record: str
+    rhythm: str | None = None
+    age: float = math.nan
+    sex: Sex = "unknown"
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A recording that was left out, and why, in a few words that recur ("nan", "flat", "no lead II")."""
+
+    record: str
+    reason: str
+
+
+class Source(Protocol):
+    """A raw format. Recordings of one patient come one after another; the order is the same on every pass."""
+
+    format: str
+    rhythms: tuple[str, ...]
+    """The label set in the order of the store's indices; empty in an unlabelled source."""
+
+    def __len__(self) -> int:
+        """Count what iteration will yield, recordings and exclusions together."""
+        ...
+
+    def __iter__(self) -> Iterator[Recording | Exclusion]:
+        """Yield every recording, read as late as possible, or the reason why there is none."""
+        ...
+
+    def provenance(self) -> dict[str, Any]:
+        """Say where the data is from, as JSON: format, files (a count), checksum (SHA-256 over the files)."""
+        ...
