@@ -1,0 +1,157 @@
+"""Run records: what one cell of a study was and what came out, written once, read by everything after it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ecg_tl.learning_curve import NEVER_FALLS
+
+Cell = tuple[str, float, int]
+"""init, fraction, seed."""
+
+CURVE_COLUMNS = ("epoch", "train_loss", "test_loss", "test_f1", "learning_rate")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished cell. F1 is weighted over the rhythms unless its name says otherwise; epochs count from 1.
+
+    best_f1 is the maximum of test F1 over the epochs (paper's protocol), and macro_f1, f1_per_rhythm and
+    confusion (rows true, columns predicted) belong to that epoch; selected_f1 is test F1 at the epoch that
+    did best on the out-of-bag records. lci is None where the curve has no index, infinite where it never
+    falls; lci_flag says so.
+    """
+
+    study: str
+    init: str
+    fraction: float
+    seed: int
+    status: str
+    best_f1: float
+    best_epoch: int
+    lci: float | None
+    lci_flag: str
+    macro_f1: float
+    rhythms: list[str]
+    f1_per_rhythm: list[float]
+    support_per_rhythm: list[int]
+    confusion: list[list[int]]
+    n_train: int
+    n_test: int
+    n_out_of_bag: int
+    epochs: int
+    selected_f1: float
+    selected_epoch: int
+    encoder_sha256: str | None
+    data_sha256: str
+    config_sha256: str
+    weights: str | None
+    precision: str
+    device: str
+    seconds: float
+    versions: dict[str, str]
+
+    @property
+    def cell(self) -> Cell:
+        """The cell of the study's grid that this record fills."""
+        return self.init, self.fraction, self.seed
+
+
+def fraction_name(fraction: float) -> str:
+    """Write a fraction as it compares and as its folder is called: 1, 0.5, 0.25."""
+    return format(fraction, "g")
+
+
+def run_folder(study_folder: Path, init: str, fraction: float, seed: int) -> Path:
+    """Name the folder of one cell."""
+    return study_folder / "runs" / init / fraction_name(fraction) / str(seed)
+
+
+def write_record(record: RunRecord, folder: Path) -> Path:
+    """Write folder/record.json whole or not at all. An infinite LCI is written as null beside its flag."""
+    entries = asdict(record)
+    entries["lci"] = None if record.lci is None or not math.isfinite(record.lci) else record.lci
+    return write_whole(folder / "record.json", json.dumps(entries, indent=1, allow_nan=False) + "\n")
+
+
+def write_whole(path: Path, content: str | bytes) -> Path:
+    """Write a file whole or not at all: under another name, renamed when complete. Makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read one record.json. ValueError names the file and the missing or unknown entry."""
+    try:
+        entries: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error}); remove the folder and run the cell again") from error
+    if not isinstance(entries, dict):
+        raise ValueError(f"{path}: a {type(entries).__name__} is no record; remove the folder and run the cell again")
+    known = {field.name for field in fields(RunRecord)}
+    if missing := sorted(known - entries.keys()):
+        raise ValueError(f"{path}: no entry {missing[0]!r}; written by another version? run the cell again")
+    if unknown := sorted(entries.keys() - known):
+        raise ValueError(f"{path}: unknown entry {unknown[0]!r}; written by another version? run the cell again")
+    if entries["lci"] is None and entries["lci_flag"] == NEVER_FALLS:
+        entries["lci"] = math.inf
+    return RunRecord(**entries)
+
+
+def read_records(study_folder: Path) -> list[RunRecord]:
+    """Read every finished cell of a study, sorted by init, falling fraction and seed.
+
+    FileNotFoundError names the folder and the command that fills it, ValueError two records of one cell.
+    """
+    runs = study_folder / "runs"
+    records: list[RunRecord] = []
+    paths: dict[Cell, Path] = {}
+    for path in sorted(runs.glob("*/*/*/record.json")):
+        record = read_record(path)
+        if record.cell in paths:
+            raise ValueError(f"{path}: fills the same cell as {paths[record.cell]}; remove one of the two folders")
+        paths[record.cell] = path
+        records.append(record)
+    if not records:
+        raise FileNotFoundError(f"{runs}: no finished run; python -m ecg_tl.train study={study_folder.name} makes one")
+    return sorted(records, key=lambda record: (record.init, -record.fraction, record.seed))
+
+
+def read_curve(folder: Path) -> pd.DataFrame:
+    """Read the curve.csv of one cell, one row an epoch, columns as CURVE_COLUMNS.
+
+    ValueError names the file and the first column that is missing, or says that it has no epoch.
+    """
+    path = folder / "curve.csv"
+    try:
+        curve = pd.read_csv(path)
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{path}: empty file; run the cell again") from error
+    if missing := [column for column in CURVE_COLUMNS if column not in curve.columns]:
+        raise ValueError(f"{path}: no column {missing[0]!r}; run the cell again")
+    if curve.empty:
+        raise ValueError(f"{path}: no epoch; run the cell again")
+    return curve[list(CURVE_COLUMNS)]
+
+
+def missing_cells(cells: Iterable[Cell]) -> list[Cell]:
+    """Name the cells that are not there in the smallest full grid around those that are."""
+    present = set(cells)
+    inits, fractions, seeds = ({cell[axis] for cell in present} for axis in range(3))
+    grid: set[Any] = set(itertools.product(inits, fractions, seeds))
+    return sorted(grid - present, key=lambda cell: (cell[0], -cell[1], cell[2]))
