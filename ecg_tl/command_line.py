@@ -1,0 +1,145 @@
+"""The door of every entry: the command line becomes a checked config object, a user's mistake one line and exit 1."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from ecg_tl.config import nearest, register
+
+_BESIDE, _ABOVE = (parent / "conf" for parent in Path(__file__).resolve().parents[:2])
+CONF = _BESIDE if _BESIDE.is_dir() else _ABOVE
+
+_MULTIRUN = {"-m", "--multirun"}
+
+
+def run(entry: str, task: Callable[[Any], None]) -> None:
+    """Run `task(config)` for the command line, or for each cell of a multirun, config being the entry's dataclass.
+
+    Every value of a sweep is checked before the first run begins and before anything is written. ValueError and
+    OSError are a user's: one line on standard error, exit code 1. HYDRA_FULL_ERROR=1 shows the traceback.
+    """
+    register()
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
+
+    def checked(config: DictConfig) -> None:
+        with _one_line_errors():
+            task(OmegaConf.to_object(config))
+
+    with _one_line_errors():
+        overrides = [word for word in sys.argv[1:] if not word.startswith("-")]
+        flags = set(sys.argv[1:]) - set(overrides)
+        if flags <= _MULTIRUN:
+            check_overrides(entry, overrides, multirun=bool(flags))
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=entry)(checked)()
+
+
+class _one_line_errors:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ValueError | OSError) and os.environ.get("HYDRA_FULL_ERROR") != "1":
+            sys.stdout.flush()
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            raise SystemExit(1)
+
+
+def check_overrides(entry: str, overrides: list[str], *, multirun: bool) -> None:
+    """Compose the entry's config once for every value on the command line; ValueError names the key and the remedy."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        defaults = _compose(entry, [], resolve=False)
+        groups = {group.name for group in CONF.iterdir() if group.is_dir()}
+        known = groups | _keys(defaults)
+        parsed = [_parse(override) for override in overrides]
+        for override in parsed:
+            if not override.key_or_group.startswith("hydra"):
+                _check_key(override, known, groups)
+                if override.is_sweep_override() and not multirun:
+                    raise ValueError(f"{override.input_line}: several values make a sweep; add -m")
+        choices = [_values(override) for override in parsed]
+        first = [values[0] for values in choices]
+        _compose(entry, first)
+        for position, values in enumerate(choices):
+            for value in values[1:]:
+                _compose(entry, [*first[:position], value, *first[position + 1 :]])
+
+
+def _parse(override: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        raise ValueError(f"{override}: not of the form key=value ({str(error).splitlines()[0]})") from error
+
+
+def _values(override: Override) -> list[str]:
+    """Spell one override out as the overrides of its single values."""
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    key = str(override.get_key_element())
+    return [key + "=" + str(value) for value in override.sweep_string_iterator()]
+
+
+def _check_key(override: Override, known: set[str], groups: set[str]) -> None:
+    key = str(override.key_or_group)
+    if key not in known:
+        # a source's own options are known only once that source is chosen
+        if key.startswith("source.") or any(name.startswith(f"{key}.") for name in known):
+            return
+        raise ValueError(f"{key}: no such key; did you mean {nearest(key, known)}?")
+    if key in groups:
+        options = sorted(path.stem for path in (CONF / key).glob("*.yaml"))
+        for value in _values(override):
+            option = value.partition("=")[2]
+            if option not in options:
+                raise ValueError(
+                    f"{key}={option}: not one of {', '.join(options)}; did you mean {nearest(option, options)}?"
+                )
+
+
+def _compose(entry: str, overrides: list[str], *, resolve: bool = True) -> DictConfig:
+    try:
+        config = compose(entry, overrides)
+        if resolve:
+            OmegaConf.to_object(config)
+        return config
+    except MissingMandatoryValue as error:
+        key = getattr(error, "full_key", None) or "a key"
+        raise ValueError(f"{key}: has no default; give {key}=VALUE") from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(_explain(error, entry, overrides)) from error
+
+
+def _explain(error: Exception, entry: str, overrides: list[str]) -> str:
+    """Put what Hydra or OmegaConf says about a key or value into one line with the nearest right key."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    reason = str(cause).splitlines()[0]
+    full_key = getattr(cause, "full_key", None)
+    if full_key and "not in" in reason and "Key" in reason:
+        sources = [override for override in overrides if override.startswith("source=")]
+        known = _keys(_compose(entry, sources, resolve=False))
+        return f"{full_key}: no such key; did you mean {nearest(full_key, known)}?"
+    return f"{full_key}: {reason}" if full_key else reason
+
+
+def _keys(config: DictConfig) -> set[str]:
+    def walk(values: Any, prefix: str) -> Iterator[str]:
+        for key, value in values.items() if isinstance(values, dict) else ():
+            yield f"{prefix}{key}"
+            yield from walk(value, f"{prefix}{key}.")
+
+    return set(walk(OmegaConf.to_container(config, resolve=False), ""))

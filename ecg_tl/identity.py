@@ -1,0 +1,74 @@
+"""What a finished run was made with, so that it is never taken for something else. Seen only by entries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+_PLACES = {"study", "outputs", "out", "logger", "encoder", "trainer.threads"}
+"""Keys that say where things are, not what comes out; stores and encoders are compared by checksum instead."""
+
+
+def settings_of(resolved: dict[str, Any]) -> dict[str, Any]:
+    """Reduce a resolved config to what its result depends on, as dotted keys."""
+    flat = {key: value for key, value in _flatten(resolved) if key not in _PLACES}
+    for key in list(flat):
+        group, _, name = key.partition(".")
+        of_the_set = group in ("data", "corpus") and name != "test_fraction"
+        unused = (key == "init.weights" and flat.get("init.name") != "image") or (
+            key == "model.head" and "init.name" not in flat
+        )
+        if group in _PLACES or of_the_set or unused:
+            del flat[key]
+    return flat
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def fingerprint(settings: dict[str, Any]) -> str:
+    """SHA-256 of settings, the same in whatever order they come."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def write_config(config: Any, path: Path) -> None:
+    """Write a config object as it was resolved."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.create(asdict(config)), path)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read what `write_config` wrote. ValueError names a file that is missing or damaged."""
+    try:
+        resolved = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); remove the folder and run it again") from error
+    if not isinstance(resolved, dict):
+        raise ValueError(f"{path}: not a config; remove the folder and run it again")
+    return {str(key): value for key, value in resolved.items()}
+
+
+def refuse_change(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to take what is finished in `folder` for something else. ValueError shows every difference."""
+    changed = [
+        f"{key}: {before.get(key)} -> {now.get(key)}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise ValueError(
+            f"{folder}: finished with other settings ({', '.join(changed)}); "
+            f"give study=ANOTHER_NAME, or remove the folder to do it again"
+        )

@@ -1,0 +1,144 @@
+"""ENTRY: learn an autoencoder from unlabelled windows and leave an encoder bundle. python -m ecg_tl.pretrain"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+
+from ecg_tl import command_line
+from ecg_tl.bundle import load_bundle, save_bundle
+from ecg_tl.callbacks import EpochBar
+from ecg_tl.config import PretrainConfig
+from ecg_tl.datamodules import IcuWindows
+from ecg_tl.embedded import synthetic_icu
+from ecg_tl.figures import figure4
+from ecg_tl.hardware import check_accelerator, choose_precision, device_name, use_threads, versions
+from ecg_tl.identity import fingerprint, read_config, refuse_change, settings_of, write_config
+from ecg_tl.modules import Autoencoder
+from ecg_tl.networks import Architecture, Decoder, Encoder
+from ecg_tl.store import Store, open_store, verify_content
+from ecg_tl.tracking import tracked
+from ecg_tl.waveform import RATE_HZ, WINDOW, normalise
+
+EXAMPLES = 4
+"""Held-out windows that figure 4 shows."""
+
+
+def main(config: PretrainConfig) -> None:
+    """Pretrain, or say that the same pretraining is done already."""
+    check_accelerator(config.trainer.accelerator)
+    use_threads(config.trainer.threads)
+    study_folder = Path(config.outputs) / config.study
+    folder = Path(config.out) if config.out else study_folder / "encoder"
+    if config.corpus.path:
+        store = open_store(Path(config.corpus.path))
+    else:
+        data_folder, corpus = Path(config.outputs) / "data", config.corpus
+        store = synthetic_icu(data_folder, corpus.patients, corpus.windows_per_patient, corpus.seed)
+    config = replace(config, corpus=replace(config.corpus, path=str(store.path)))
+    settings = settings_of(asdict(config))
+    if (folder / "bundle.json").is_file():
+        done = load_bundle(folder).description
+        before = settings_of(read_config(folder / "config.yaml")) | {"corpus": done["corpus_sha256"]}
+        refuse_change(folder, before, settings | {"corpus": store.content_sha256})
+        print(f"{folder}: pretrained already, SSE {done['test_sse']:.0f} on held-out patients; skipped")
+        return
+    verify_content(store)
+    _pretrain(config, store, settings, study_folder, folder)
+
+
+def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], study_folder: Path, folder: Path) -> None:
+    lightning.seed_everything(config.seed, verbose=False)
+    precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
+    architecture = Architecture(**{key: getattr(config.model, key) for key in Architecture.__dataclass_fields__})
+    module = Autoencoder(Encoder(architecture), Decoder(architecture), config.learning_rate, config.schedule)
+    data = IcuWindows(store, config.batch_size, config.corpus.test_fraction, config.split_seed, config.seed)
+    print(
+        f"pretraining on {len(data.train_rows)} windows, {len(data.test_rows)} of other patients held out; "
+        f"{architecture.kind} network of width {architecture.width}, {precision} on "
+        f"{device_name(config.trainer.accelerator)}",
+        flush=True,
+    )
+    best = ModelCheckpoint(
+        folder / "checkpoints",
+        "best",
+        monitor="test_sse",
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    write_config(config, folder / "config.yaml")
+    began_s = time.perf_counter()
+    with tracked(
+        config.logger.name,
+        project=config.logger.project,
+        entity=config.logger.entity,
+        study=config.study,
+        job_type="pretrain",
+        tags=[f"seed={config.seed}"],
+        config=asdict(config),
+        folder=study_folder,
+    ) as loggers:
+        trainer = lightning.Trainer(
+            accelerator=config.trainer.accelerator,
+            devices=1,
+            precision=precision,
+            max_epochs=config.epochs,
+            logger=loggers,
+            callbacks=[
+                best,
+                EarlyStopping("test_sse", patience=config.patience),
+                EpochBar("pretrain", ("train_loss", "test_mse", "test_sse"), lines=True),
+            ],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            default_root_dir=folder,
+        )
+        trainer.fit(module, data)
+    assert best.best_model_score is not None
+    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+    test_sse = float(best.best_model_score)
+    description = {
+        "rate_hz": RATE_HZ,
+        "window": WINDOW,
+        "lead": store.lead,
+        "unit": "mV",
+        "filter": store.filter,
+        "normalisation": "zero mean, unit variance per window",
+        "corpus": store.source,
+        "corpus_sha256": store.content_sha256,
+        "n_train": len(data.train_rows),
+        "n_test": len(data.test_rows),
+        "test_sse": test_sse,
+        "test_mse": test_sse / WINDOW,
+        "epochs": trainer.current_epoch,
+        "seed": config.seed,
+        "config_sha256": fingerprint(settings),
+        "precision": precision,
+        "device": device_name(config.trainer.accelerator),
+        "seconds": round(time.perf_counter() - began_s, 3),
+        "versions": versions(),
+    }
+    save_bundle(folder, module.encoder, module.decoder, description)
+    _draw_examples(module, data, folder)
+    print(f"{folder}: SSE {test_sse:.0f} a window on held-out patients (giving back nothing costs {WINDOW})")
+
+
+def _draw_examples(module: Autoencoder, data: IcuWindows, folder: Path) -> None:
+    """Draw original and reconstruction of held-out windows, spread over the patients (paper's figure 4)."""
+    rows = data.test_rows[:: max(1, len(data.test_rows) // EXAMPLES)][:EXAMPLES]
+    original = normalise(data.store.ecg[rows])
+    with torch.inference_mode():
+        reconstruction = module.eval().cpu()(torch.from_numpy(original)).numpy()
+    figure4(original, reconstruction, RATE_HZ, folder / "figure4")
+
+
+if __name__ == "__main__":
+    command_line.run("pretrain", main)

@@ -1,0 +1,197 @@
+"""ENTRY: train one cell of a study, init x fraction x seed, or with -m a grid of them. python -m ecg_tl.train"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from ecg_tl import command_line
+from ecg_tl.bundle import EncoderBundle, load_bundle
+from ecg_tl.callbacks import EpochBar, LearningCurve, WriteRecord
+from ecg_tl.config import TrainConfig
+from ecg_tl.datamodules import LabelledInputs, windows_of
+from ecg_tl.embedded import synthetic_records
+from ecg_tl.hardware import check_accelerator, choose_precision, device_name, use_threads, versions
+from ecg_tl.identity import fingerprint, read_config, refuse_change, settings_of, write_config
+from ecg_tl.initialise import classifier_network
+from ecg_tl.modules import RhythmClassifier
+from ecg_tl.networks import Architecture
+from ecg_tl.records import RunRecord, fraction_name, read_record, run_folder, write_record
+from ecg_tl.spectrogram import Weights, cached_features, resolve_weights
+from ecg_tl.splits import bootstrap, row_checksums, stratified_split, tie
+from ecg_tl.store import Store, open_store, verify_content
+from ecg_tl.tracking import tracked
+
+
+def main(config: TrainConfig) -> None:
+    """Train a cell and write its record, or say that the same cell is done already."""
+    check_accelerator(config.trainer.accelerator)
+    use_threads(config.trainer.threads)
+    study_folder = Path(config.outputs) / config.study
+    folder = run_folder(study_folder, config.init.name, config.fraction, config.seed)
+    bundle = load_bundle(Path(config.encoder or study_folder / "encoder")) if config.init.name == "transfer" else None
+    store = _labelled_store(config)
+    config = replace(config, data=replace(config.data, path=str(store.path)))
+    settings = settings_of(asdict(config))
+    if (folder / "record.json").is_file():
+        done = read_record(folder / "record.json")
+        refuse_change(
+            folder,
+            settings_of(read_config(folder / "config.yaml"))
+            | {"data": done.data_sha256, "encoder": done.encoder_sha256},
+            settings | {"data": store.content_sha256, "encoder": bundle and bundle.sha256},
+        )
+        print(f"{_name(config)}: done already, best F1 {done.best_f1:.3f}; skipped", flush=True)
+        return
+    if bundle and bundle.description["lead"] != store.lead:
+        print(f"note: {bundle.folder} was pretrained on lead {bundle.description['lead']}, the data is {store.lead}")
+    _train(config, store, bundle, settings, study_folder, folder)
+
+
+def _name(config: TrainConfig) -> str:
+    return f"{config.init.name}/{fraction_name(config.fraction)}/{config.seed}"
+
+
+def _labelled_store(config: TrainConfig) -> Store:
+    if config.data.path is None:
+        return synthetic_records(Path(config.outputs) / "data", config.data.records, config.data.seed)
+    store = open_store(Path(config.data.path))
+    if not store.labelled:
+        raise ValueError(f"data.path={store.path}: a store without rhythms; prepare one from a labelled source")
+    return store
+
+
+@lru_cache(maxsize=1)
+def _windows(store: tuple[Path, str]) -> tuple[np.ndarray, np.ndarray]:
+    """Read a labelled store, by path and checksum, once a process: windows (N, 2048), tied groups (N,)."""
+    opened = open_store(store[0])
+    verify_content(opened)
+    return windows_of(opened), tie(opened.patient, row_checksums(opened.ecg))
+
+
+@lru_cache(maxsize=2)
+def _features(store: tuple[Path, str], weights: Weights, folder: Path) -> torch.Tensor:
+    return cached_features(lambda: _windows(store)[0], store[1], weights, folder)
+
+
+def _train(
+    config: TrainConfig,
+    store: Store,
+    bundle: EncoderBundle | None,
+    settings: dict[str, Any],
+    study_folder: Path,
+    folder: Path,
+) -> None:
+    began_s = time.perf_counter()
+    lightning.seed_everything(config.seed, verbose=False)
+    weights = resolve_weights(config.init.weights) if config.init.name == "image" else None
+    data = _inputs(config, store, weights)
+    architecture = Architecture(**{key: getattr(config.model, key) for key in Architecture.__dataclass_fields__})
+    network = classifier_network(
+        config.init.name, architecture, config.model.head, len(store.rhythms), config.seed, bundle
+    )
+    curve = LearningCurve()
+    precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
+
+    def write(trainer: lightning.Trainer) -> None:
+        record = RunRecord(
+            study=config.study,
+            init=config.init.name,
+            fraction=config.fraction,
+            seed=config.seed,
+            status="done",
+            best_f1=curve.best.f1,
+            best_epoch=curve.best_epoch,
+            lci=curve.index.value,
+            lci_flag=curve.index.flag,
+            macro_f1=curve.best.macro_f1,
+            rhythms=list(store.rhythms),
+            f1_per_rhythm=curve.best.f1_per_rhythm,
+            support_per_rhythm=[sum(row) for row in curve.best.confusion],
+            confusion=curve.best.confusion,
+            n_train=len(data.draw.train),
+            n_test=len(data.draw.test),
+            n_out_of_bag=len(data.draw.out_of_bag),
+            epochs=trainer.current_epoch,
+            selected_f1=curve.selected.f1,
+            selected_epoch=curve.selected_epoch,
+            encoder_sha256=bundle.sha256 if bundle else None,
+            data_sha256=store.content_sha256,
+            config_sha256=fingerprint(settings),
+            weights=weights,
+            precision=precision,
+            device=device_name(config.trainer.accelerator),
+            seconds=round(time.perf_counter() - began_s, 3),
+            versions=versions(),
+        )
+        curve.curve.to_csv(folder / "curve.csv", index=False, lineterminator="\n")
+        write_record(record, folder)
+        lci = curve.index.flag or f"{curve.index.value:.3f}"
+        print(
+            f"{_name(config)}: best F1 {record.best_f1:.3f} (epoch {record.best_epoch}), selected F1 "
+            f"{record.selected_f1:.3f} (epoch {record.selected_epoch}), LCI {lci}, {record.seconds:.1f} s",
+            flush=True,
+        )
+
+    write_config(config, folder / "config.yaml")
+    with tracked(
+        config.logger.name,
+        project=config.logger.project,
+        entity=config.logger.entity,
+        study=config.study,
+        job_type=config.init.name,
+        tags=[f"fraction={fraction_name(config.fraction)}", f"seed={config.seed}"],
+        config=asdict(config),
+        folder=study_folder,
+    ) as loggers:
+        trainer = lightning.Trainer(
+            accelerator=config.trainer.accelerator,
+            devices=1,
+            precision=precision,
+            max_epochs=config.epochs,
+            logger=loggers,
+            callbacks=[
+                curve,
+                ModelCheckpoint(
+                    folder / "checkpoints",
+                    "selected",
+                    monitor="oob_f1",
+                    mode="max",
+                    save_weights_only=True,
+                    enable_version_counter=False,
+                ),
+                EpochBar(_name(config), ("test_f1",)),
+                WriteRecord(write),
+            ],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            default_root_dir=folder,
+        )
+        trainer.fit(RhythmClassifier(network, config.learning_rate), data)
+
+
+def _inputs(config: TrainConfig, store: Store, weights: Weights | None) -> LabelledInputs:
+    """Gather what the cell trains and tests on: windows, or with GoogLeNet's weights their image features."""
+    key = (store.path, store.content_sha256)
+    windows, groups = _windows(key)
+    inputs = torch.from_numpy(windows)
+    if weights:
+        inputs = _features(key, weights, Path(config.outputs) / "features")
+    assert store.rhythm is not None
+    train, test = stratified_split(store.rhythm, groups, config.data.test_fraction, config.split_seed)
+    draw = bootstrap(train, test, config.fraction, config.seed)
+    return LabelledInputs(inputs, torch.from_numpy(store.rhythm.astype(np.int64)), draw, config.batch_size, config.seed)
+
+
+if __name__ == "__main__":
+    command_line.run("train", main)
