@@ -1,4 +1,5 @@
-# make tables: the whole demo study.  make test, make lint: what has to pass.  make clean: take away what was made.
+# make tables: the whole demo study.  make test, make lint: what has to pass.
+# make clean: take away the environment and the caches; results in outputs/ stay.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m ecg_tl
@@ -32,5 +33,5 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv outputs build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

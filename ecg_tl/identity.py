@@ -54,7 +54,9 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         resolved = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}); remove the folder and run it again") from error
+        raise ValueError(
+            f"{path}: cannot be read ({' '.join(str(error).split())}); remove the folder and run it again"
+        ) from error
     if not isinstance(resolved, dict):
         raise ValueError(f"{path}: not a config; remove the folder and run it again")
     return {str(key): value for key, value in resolved.items()}

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecg_tl import command_line
+from ecg_tl.config import TrainConfig, nearest
+
+
+def told(monkeypatch: pytest.MonkeyPatch, entry: str, *words: str) -> list[Any]:
+    """Run an entry's command line with a task that only collects the configs it is given."""
+    configs: list[Any] = []
+    monkeypatch.setattr(sys, "argv", [f"ecg_tl.{entry}", *words])
+    command_line.run(entry, configs.append)
+    return configs
+
+
+REFUSED = {
+    ("train", "fractoin=1"): "fractoin: no such key; did you mean fraction?",
+    ("train", "model.widht=8"): "model.widht: no such key; did you mean model.width?",
+    ("train", "+foo=1"): "foo: no such key; did you mean",
+    ("train", "++sede=1"): "sede: no such key; did you mean seed?",
+    ("train", "init=transfr"): "init=transfr: not one of image, random, transfer; did you mean transfer?",
+    ("train", "experiment=dmo"): "experiment=dmo: not one of default, demo, paper; did you mean demo?",
+    ("train", "fraction=0"): "fraction=0: must lie above 0 and at most at 1",
+    ("train", "fraction=1.5"): "fraction=1.5: must lie above 0 and at most at 1",
+    ("train", "fraction=nan"): "fraction=nan: must lie above 0",
+    ("train", "seed=-1"): "seed=-1: must be at least 0",
+    ("train", "epochs=many"): "epochs: Value 'many'",
+    ("train", "epochs=0"): "epochs=0: must be at least 1",
+    ("train", "learning_rate=0"): "learning_rate=0.0: must be a number above 0",
+    ("train", "learning_rate=inf"): "learning_rate=inf: must be a number above 0",
+    ("train", "model.width=0"): "model.width=0: must be at least 1",
+    ("train", "model.kernel=4"): "model.kernel=4: must be odd",
+    ("train", "model.head=poled"): "model.head=poled: not one of pooled, latent; did you mean pooled?",
+    ("train", "init.weights=imagnet"): "init.weights=imagnet: not one of imagenet, random, auto",
+    ("train", "study=a/b"): "study='a/b': names a folder",
+    ("train", "fraction=1,0.5"): "fraction=1,0.5: several values make a sweep; add -m",
+    ("train", "-m", "seed=0,1", "fraction=1,2"): "fraction=2: must lie above 0",
+    ("train", "-m", "init=random,imag"): "init=imag: not one of image, random, transfer; did you mean image?",
+    ("train", "foo"): "foo: not of the form key=value",
+    ("train", "trainer.precision=bf16"): "trainer.precision=bf16: not one of auto, 32-true, bf16-mixed",
+    ("pretrain", "corpus.patients=1"): "corpus.patients=1: must be at least 2",
+    ("pretrain", "schedule=cosine"): "schedule=cosine: not one of one_cycle, constant",
+    ("prepare", "source=wfdb", "out=a.h5"): "source.path: has no default; give source.path=VALUE",
+    ("prepare", "source=wfdb", "source.path=x"): "out: has no default; give out=VALUE",
+    ("prepare", "out=a.csv"): "out=a.csv: a store is an HDF5 file",
+    ("prepare", "source=wfdb", "source.path=x", "out=a.h5", "source.leed=II"): "did you mean source.lead?",
+    (
+        "prepare",
+        "source=wfdb_icu",
+        "source.path=x",
+        "out=a.h5",
+        "source.windows_per_patient=some",
+    ): "give a number or all",
+    ("tables", "trails=x.csv"): "trails: no such key; did you mean trials?",
+}
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSED.items(), ids=[" ".join(words) for words in REFUSED])
+def test_a_bad_command_line_is_one_line_before_anything_is_written(
+    words: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        told(monkeypatch, *words)
+    error = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert error.count("\n") == 1
+    assert error.startswith("error: ")
+    assert message in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_defaults_are_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
+    (config,) = told(monkeypatch, "train")
+    assert isinstance(config, TrainConfig)
+    assert (config.epochs, config.learning_rate, config.fraction, config.data.test_fraction) == (150, 0.005, 1, 0.2)
+    assert (config.model.width, config.batch_size, config.init.name, config.model.head) == (
+        16,
+        64,
+        "transfer",
+        "pooled",
+    )
+
+
+def test_the_papers_experiment_reads_the_latent_at_width_64(monkeypatch: pytest.MonkeyPatch) -> None:
+    (config,) = told(monkeypatch, "train", "experiment=paper")
+    assert (config.study, config.model.width, config.model.head, config.epochs) == ("paper", 64, "latent", 150)
+    (config,) = told(monkeypatch, "pretrain", "experiment=paper")
+    assert (config.learning_rate, config.schedule, config.model.width) == (0.001, "constant", 64)
+
+
+def test_an_experiment_gives_pretraining_and_training_one_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    (pretraining,) = told(monkeypatch, "pretrain", "experiment=demo")
+    (training,) = told(monkeypatch, "train", "experiment=demo", "model.width=4")
+    assert pretraining.study == training.study == "demo"
+    assert pretraining.model.kernel == training.model.kernel
+    assert training.model.width == 4
+
+
+def test_a_sweep_gives_every_cell_of_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = told(monkeypatch, "train", "-m", "init=transfer,random,image", "fraction=1,0.5,0.25", "seed=range(2)")
+    cells = {(config.init.name, config.fraction, config.seed) for config in configs}
+    assert len(configs) == len(cells) == 18
+
+
+@pytest.mark.parametrize("error", [ValueError("a.h5: is\nnot good"), FileNotFoundError("a.h5: is not good")])
+def test_a_users_mistake_is_one_line_and_exit_1(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["ecg_tl.tables"])
+    with pytest.raises(SystemExit) as stopped:
+        command_line.run("tables", fail)
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == "error: a.h5: is not good\n"
+
+
+def test_our_own_fault_is_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_: Any) -> None:
+        raise AssertionError("ours")
+
+    monkeypatch.setattr(sys, "argv", ["ecg_tl.tables"])
+    with pytest.raises(SystemExit):
+        command_line.run("tables", fail)
+    assert "AssertionError" in capsys.readouterr().err
+
+
+def test_nearest_finds_the_word_that_was_meant() -> None:
+    assert nearest("learnign_rate", ["epochs", "learning_rate", "seed"]) == "learning_rate"
+
+
+def test_the_module_runs_as_the_readme_says(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ecg_tl.tables", "study=none"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: outputs/none/runs: no finished run")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,350 @@
+"""The way of the data through the commands a user types, on fabricated sets and with a tiny network."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ecg_tl import command_line, prepare, pretrain, spectrogram, tables, train
+from ecg_tl.bundle import load_bundle, save_bundle
+from ecg_tl.initialise import classifier_network
+from ecg_tl.learning_curve import learning_curve_index
+from ecg_tl.networks import Architecture, Decoder
+from ecg_tl.records import read_records
+from ecg_tl.store import open_store
+from tests.fabricate import icu_store, labelled_store, wfdb_icu, wfdb_records
+
+ENTRIES = {"prepare": prepare.main, "pretrain": pretrain.main, "train": train.main, "tables": tables.main}
+TINY = ("model.width=2", "model.kernel=3", "model.late_kernel=3", "batch_size=16", "trainer.precision=32-true")
+CELLS = ("init=transfer,random,image", "fraction=1,0.5", "seed=range(2)", "init.weights=random", "epochs=3")
+
+
+def run(entry: str, *words: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"ecg_tl.{entry}", *words])
+        patch.setenv("WANDB_MODE", "disabled")
+        command_line.run(entry, ENTRIES[entry])
+
+
+def refused(entry: str, *words: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(entry, *words)
+    assert stopped.value.code == 1
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both stores and a finished study: pretraining, twelve cells, tables."""
+    root = tmp_path_factory.mktemp("study")
+    labelled_store(root / "data.h5", records=60)
+    icu_store(root / "icu.h5", patients=8, windows_per_patient=6)
+    outputs = f"outputs={root / 'outputs'}"
+    run("pretrain", outputs, "study=s", *TINY, f"corpus.path={root / 'icu.h5'}", "epochs=2")
+    run("train", "-m", outputs, "study=s", *TINY, f"data.path={root / 'data.h5'}", *CELLS)
+    run("tables", outputs, "study=s")
+    return root
+
+
+def cell(root: Path, *words: str) -> tuple[str, ...]:
+    return (f"outputs={root / 'outputs'}", "study=s", *TINY, f"data.path={root / 'data.h5'}", "epochs=3", *words)
+
+
+def files_of(folder: Path) -> dict[str, tuple[int, int]]:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
+
+
+def test_every_cell_has_its_own_folder_and_a_whole_record(root: Path) -> None:
+    records = read_records(root / "outputs" / "s")
+    assert {record.cell for record in records} == {
+        (init, fraction, seed) for init in ("transfer", "random", "image") for fraction in (1, 0.5) for seed in (0, 1)
+    }
+    encoder = load_bundle(root / "outputs" / "s" / "encoder")
+    store = open_store(root / "data.h5")
+    for record in records:
+        assert record.status == "done"
+        assert record.data_sha256 == store.content_sha256
+        assert record.encoder_sha256 == (encoder.sha256 if record.init == "transfer" else None)
+        assert record.weights == ("random" if record.init == "image" else None)
+        assert (record.n_train, record.n_test, record.epochs) == (48 * record.fraction, 12, 3)
+        assert record.precision == "32-true"
+        assert sum(record.support_per_rhythm) == np.sum(record.confusion) == 12
+
+
+def test_a_record_follows_from_its_curve(root: Path) -> None:
+    for path in (root / "outputs" / "s" / "runs").glob("*/*/*/record.json"):
+        record = json.loads(path.read_text())
+        curve = pd.read_csv(path.parent / "curve.csv")
+        assert list(curve) == ["epoch", "train_loss", "test_loss", "test_f1", "learning_rate"]
+        assert curve["epoch"].tolist() == [1, 2, 3]
+        assert record["best_f1"] == pytest.approx(curve["test_f1"].max())
+        assert record["best_epoch"] == 1 + curve["test_f1"].argmax()
+        assert record["selected_f1"] == pytest.approx(curve["test_f1"][record["selected_epoch"] - 1])
+        index = learning_curve_index(curve["test_f1"].to_numpy())
+        assert record["lci_flag"] == index.flag
+        if index.flag == "":
+            assert record["lci"] == pytest.approx(index.value)
+        assert set(curve["learning_rate"]) == {0.005}
+        support = np.array(record["support_per_rhythm"])
+        weighted = (support * np.array(record["f1_per_rhythm"])).sum() / support.sum()
+        assert record["best_f1"] == pytest.approx(weighted, abs=1e-6)
+
+
+def test_a_checkpoint_holds_the_selected_epoch(root: Path) -> None:
+    folder = root / "outputs" / "s" / "runs" / "random" / "1" / "0"
+    checkpoint = torch.load(folder / "checkpoints" / "selected.ckpt", weights_only=True)
+    assert checkpoint["epoch"] + 1 == json.loads((folder / "record.json").read_text())["selected_epoch"]
+
+
+def test_the_inits_of_a_seed_share_draw_and_test_set(root: Path) -> None:
+    by_cell = {record.cell: record for record in read_records(root / "outputs" / "s")}
+    for fraction in (1, 0.5):
+        for seed in (0, 1):
+            cells = [by_cell[init, fraction, seed] for init in ("transfer", "random", "image")]
+            assert len({tuple(record.support_per_rhythm) for record in cells}) == 1
+            assert len({record.n_out_of_bag for record in cells}) == 1
+
+
+def test_the_same_sweep_again_skips_what_is_done(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = files_of(root / "outputs" / "s" / "runs")
+    run("train", "-m", *cell(root, *CELLS[:-1]))
+    assert capsys.readouterr().out.count("done already") == 12
+    assert files_of(root / "outputs" / "s" / "runs") == before
+
+
+def test_a_finished_cell_is_not_taken_for_one_with_other_settings(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused("train", *cell(root, "init=random", "epochs=4", "learning_rate=0.001"))
+    error = capsys.readouterr().err
+    assert "finished with other settings (epochs: 3 -> 4, learning_rate: 0.005 -> 0.001); give study=" in error
+
+
+def test_a_finished_cell_is_not_taken_for_one_on_other_data(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled_store(tmp_path / "other.h5", records=60, seed=1)
+    refused("train", *cell(root, "init=random", f"data.path={tmp_path / 'other.h5'}"))
+    assert "finished with other settings (data: " in capsys.readouterr().err
+
+
+def test_a_moved_store_of_the_same_content_is_the_same_data(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "moved.h5").write_bytes((root / "data.h5").read_bytes())
+    run("train", *cell(root, "init=random", f"data.path={tmp_path / 'moved.h5'}"))
+    assert "random/1/0: done already" in capsys.readouterr().out
+
+
+def test_pretraining_says_what_it_made(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = root / "outputs" / "s" / "encoder"
+    description = json.loads((folder / "bundle.json").read_text())
+    assert description["architecture"] == {
+        "kind": "residual",
+        "width": 2,
+        "latent": 60,
+        "kernel": 3,
+        "late_kernel": 3,
+    }
+    assert (description["rate_hz"], description["window"], description["lead"]) == (250, 2048, "II")
+    assert description["corpus_sha256"] == open_store(root / "icu.h5").content_sha256
+    assert description["test_sse"] == pytest.approx(2048 * description["test_mse"])
+    assert (description["n_train"], description["n_test"]) == (36, 12)
+    assert (folder / "figure4.png").stat().st_size > 1000
+    before = files_of(folder)
+    words = (f"outputs={root / 'outputs'}", "study=s", *TINY, f"corpus.path={root / 'icu.h5'}")
+    run("pretrain", *words, "epochs=2")
+    assert "pretrained already" in capsys.readouterr().out
+    refused("pretrain", *words, "epochs=5")
+    assert "epochs: 2 -> 5" in capsys.readouterr().err
+    assert files_of(folder) == before
+
+
+def test_the_bundle_is_the_best_checkpoint(root: Path) -> None:
+    folder = root / "outputs" / "s" / "encoder"
+    state = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    bundle = load_bundle(folder)
+    assert all(torch.equal(value, state[f"encoder.{name}"]) for name, value in bundle.encoder_state.items())
+    assert all(torch.equal(value, state[f"decoder.{name}"]) for name, value in bundle.decoder_state.items())
+
+
+def test_transfer_of_the_random_start_is_the_random_run(root: Path, tmp_path: Path) -> None:
+    """With an encoder that is random's own start, transfer gives its curve bit for bit: nothing else differs."""
+    architecture = Architecture(width=2, kernel=3, late_kernel=3)
+    start = classifier_network("random", architecture, "pooled", 3, 0, None)
+    save_bundle(tmp_path / "start", start.encoder, Decoder(architecture), {"lead": "II"})
+    for init in ("random", "transfer"):
+        words = cell(root, f"init={init}", f"encoder={tmp_path / 'start'}", "study=same")
+        run("train", *words, f"outputs={tmp_path}")
+    curves = [
+        (tmp_path / "same" / "runs" / init / "1" / "0" / "curve.csv").read_text() for init in ("random", "transfer")
+    ]
+    assert curves[0] == curves[1]
+    assert curves[0] != (root / "outputs" / "s" / "runs" / "transfer" / "1" / "0" / "curve.csv").read_text()
+
+
+def test_a_cell_again_elsewhere_is_the_same_run(root: Path, tmp_path: Path) -> None:
+    run("train", *cell(root, "init=random", "fraction=0.5", "seed=1"), f"outputs={tmp_path}")
+    curve = Path("s/runs/random/0.5/1/curve.csv")
+    assert (tmp_path / curve).read_text() == (root / "outputs" / curve).read_text()
+
+
+def test_training_leaves_the_frozen_network_bit_for_bit_as_it_was(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks: list[torch.nn.Module] = []
+    states: list[dict[str, torch.Tensor]] = []
+    build = spectrogram.googlenet_features
+
+    def remember(weights: spectrogram.Weights) -> torch.nn.Module:
+        networks.append(build(weights))
+        states.append({name: value.clone() for name, value in networks[-1].state_dict().items()})
+        return networks[-1]
+
+    monkeypatch.setattr(spectrogram, "googlenet_features", remember)
+    train._features.cache_clear()
+    run("train", *cell(root, "init=image", "init.weights=random"), f"outputs={tmp_path}")
+    (network,), (before,) = networks, states
+    after = network.state_dict()
+    assert any("running_mean" in name for name in after)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_a_cell_that_is_interrupted_leaves_no_record_and_the_same_command_does_it_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*cell(root, "init=random"), f"outputs={tmp_path}")
+    runs = tmp_path / "s" / "runs" / "random" / "1" / "0"
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.EpochBar, "on_train_epoch_end", interrupt)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            run("train", *words)
+    assert not (runs / "record.json").exists()
+    assert not (runs / "curve.csv").exists()
+    run("train", *words)
+    curve = Path("s/runs/random/1/0/curve.csv")
+    assert (tmp_path / curve).read_text() == (root / "outputs" / curve).read_text()
+
+
+def test_tables_and_figures_are_there_and_say_random_weights(root: Path) -> None:
+    folder = root / "outputs" / "s" / "tables"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {f"table{n}.{ending}" for n in (1, 2, 3) for ending in ("md", "csv", "tex")} | {
+        f"figure{n}.{ending}" for n in (3, 4, 5) for ending in ("png", "svg")
+    }
+    table1, table2 = ((folder / f"table{n}.md").read_text() for n in (1, 2))
+    assert "| Patients | 8 | 60 |" in table1
+    assert "image (random weights)" in table2
+    assert "3 rhythm classes where the paper has 11" in table2
+    assert "Epoch chosen on out-of-bag records" in table2
+
+
+def test_tables_name_a_cell_that_is_not_there(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("transfer/1/0", "transfer/1/1", "random/1/0"):
+        for file in ("record.json", "curve.csv", "config.yaml"):
+            target = tmp_path / "gap" / "runs" / name / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((root / "outputs" / "s" / "runs" / name / file).read_bytes())
+    run("tables", f"outputs={tmp_path}", "study=gap")
+    assert "missing: init=random fraction=1 seed=1" in capsys.readouterr().out
+    assert "– (1 of 2)" in (tmp_path / "gap" / "tables" / "table2.md").read_text()
+
+
+def test_trials_from_a_file_make_the_same_tables(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("init,fraction,seed,best_f1,lci\nrandom,1,0,0.5,1.25\ntransfer,1,0,0.75,\n")
+    run("tables", f"outputs={tmp_path}", "study=mine", f"trials={tmp_path / 't.csv'}")
+    assert "| 0 | 0.500 | 0.750 |" in (tmp_path / "mine" / "tables" / "table2.md").read_text()
+
+
+def test_without_an_encoder_transfer_names_the_command(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused("train", *cell(root), f"outputs={tmp_path}")
+    error = capsys.readouterr().err
+    assert "s/encoder/bundle.json: no pretrained encoder there; python -m ecg_tl.pretrain makes one" in error
+    assert not list(tmp_path.glob("s/runs/**/record.json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.h5", "no such store; python -m ecg_tl.prepare"),
+        ("text.h5", "not an HDF5 file"),
+        ("icu.h5", "without rhythms"),
+    ],
+)
+def test_a_wrong_data_path_is_named(
+    name: str, message: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "text.h5").write_text("not a store")
+    refused("train", *cell(root, "init=random", f"data.path={root / name}"), f"outputs={tmp_path}")
+    error = capsys.readouterr().err
+    assert name in error
+    assert message in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_changed_store_is_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = bytearray((root / "data.h5").read_bytes())
+    offset = open_store(root / "data.h5").ecg.offset
+    content[offset] ^= 1
+    (tmp_path / "changed.h5").write_bytes(bytes(content))
+    refused("train", *cell(root, "init=random", f"data.path={tmp_path / 'changed.h5'}"), f"outputs={tmp_path}")
+    assert "changed.h5: its content does not match its checksum" in capsys.readouterr().err
+
+
+def test_prepare_from_raw_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wfdb_records(tmp_path / "records", records=6)
+    wfdb_icu(tmp_path / "icu", records=3, seconds=60)
+    run("prepare", "source=wfdb", f"source.path={tmp_path / 'records'}", f"out={tmp_path / 'records.h5'}")
+    run(
+        "prepare",
+        "source=wfdb_icu",
+        f"source.path={tmp_path / 'icu'}",
+        f"out={tmp_path / 'icu.h5'}",
+        "source.windows_per_patient=all",
+    )
+    records, icu = open_store(tmp_path / "records.h5"), open_store(tmp_path / "icu.h5")
+    assert (records.rhythms, len(records), records.length) == (("SB", "SR"), 6, 2500)
+    assert (icu.labelled, len(icu), icu.length) == (False, 3 * 7, 2048)
+    assert "6 rows of 10 s from 6 patients" in capsys.readouterr().out
+    refused("prepare", "source=wfdb", f"source.path={tmp_path / 'records'}", f"out={tmp_path / 'records.h5'}")
+    assert "records.h5 exists; remove it or choose another out" in capsys.readouterr().err
+
+
+def test_prepare_makes_the_embedded_sets(tmp_path: Path) -> None:
+    run("prepare", "source=synthetic", "source.records=60", f"out={tmp_path / 'r.h5'}")
+    run(
+        "prepare",
+        "source=synthetic_icu",
+        "source.patients=3",
+        "source.recording_s=60",
+        "source.windows_per_patient=4",
+        f"out={tmp_path / 'i.h5'}",
+    )
+    assert len(open_store(tmp_path / "r.h5").rhythms) == 11
+    assert len(np.unique(open_store(tmp_path / "i.h5").patient)) == 3
+
+
+def test_a_study_without_files_uses_the_embedded_sets(tmp_path: Path) -> None:
+    outputs = f"outputs={tmp_path}"
+    sizes = ("data.records=60",)
+    run("pretrain", outputs, "study=e", *TINY, "corpus.patients=4", "corpus.windows_per_patient=4", "epochs=1")
+    run("train", outputs, "study=e", *TINY, *sizes, "epochs=1")
+    made = files_of(tmp_path / "data")
+    run("train", outputs, "study=e", *TINY, *sizes, "epochs=1", "init=random")
+    assert files_of(tmp_path / "data") == made
+    assert len(made) == 2
+    run("tables", outputs, "study=e")
+    assert "Synthetic data" in (tmp_path / "e" / "tables" / "table2.md").read_text()
