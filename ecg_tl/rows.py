@@ -105,6 +105,8 @@ def _write(cuts: Iterable[Cut | Exclusion], writer: StoreWriter) -> dict[str, di
     for cut in cuts:
         if isinstance(cut, Exclusion):
             writer.exclude(cut.record, cut.reason)
+            if cut.rhythm is not None:
+                counts.setdefault(cut.reason, Counter())[cut.rhythm] += 1
             continue
         recording = cut.recording
         if cut.unfit is not None:

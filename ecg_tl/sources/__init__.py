@@ -32,10 +32,14 @@ class Recording:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A recording that was left out, and why, in a few words that recur ("nan", "flat", "no lead II")."""
+    """A recording that was left out, and why, in a few words that recur ("nan", "flat", "no lead II").
+
+    rhythm: the rhythm it would have had, where that is known.
+    """
 
     record: str
     reason: str
+    rhythm: str | None = None
 
 
 class Source(Protocol):
