@@ -13,21 +13,9 @@ from PIL import Image
 
 from ecg_tl.sources.heart import draw_heart
 from ecg_tl.sources.rhythms import lead_ii
-from ecg_tl.sources.synthetic import PEOPLE, SHAOXING_COUNTS, digitise, noise
+from ecg_tl.sources.shaoxing import RHYTHM_NAMES
+from ecg_tl.sources.synthetic import PEOPLE, digitise, noise
 
-NAMES = {
-    "SB": "sinus bradycardia",
-    "SR": "sinus rhythm",
-    "AFIB": "atrial fibrillation",
-    "ST": "sinus tachycardia",
-    "SVT": "supraventricular tachycardia",
-    "AF": "atrial flutter",
-    "SI": "sinus irregularity",
-    "AT": "atrial tachycardia",
-    "AVNRT": "AV nodal re-entrant tachycardia",
-    "AVRT": "AV re-entrant tachycardia",
-    "SAAWR": "sinus atrium to atrial wandering rhythm",
-}
 SEEDS = {
     "SB": 2,
     "SR": 1,
@@ -52,15 +40,15 @@ def draw_rhythms(path: Path) -> None:
     """Write a PNG of eleven strips, lead II, 25 mm/s and 10 mm/mV."""
     matplotlib.rcParams.update({"font.size": 7, "svg.hashsalt": "0"})
     strip_mm, gap_mm = 17.0, 5.5
-    width_mm, height_mm = DURATION_S * MM_PER_S + 16, len(SHAOXING_COUNTS) * (strip_mm + gap_mm) + 12
+    width_mm, height_mm = DURATION_S * MM_PER_S + 16, len(RHYTHM_NAMES) * (strip_mm + gap_mm) + 12
     figure = Figure(figsize=(width_mm / 25.4, height_mm / 25.4), dpi=110)
-    for row, rhythm in enumerate(SHAOXING_COUNTS):
+    for row, rhythm in enumerate(RHYTHM_NAMES):
         bottom_mm = height_mm - (row + 1) * (strip_mm + gap_mm)
         axes = figure.add_axes(
             (12 / width_mm, bottom_mm / height_mm, DURATION_S * MM_PER_S / width_mm, strip_mm / height_mm)
         )
         _draw_strip(axes, rhythm, strip_mm / MM_PER_MV)
-        axes.tick_params(labelbottom=row == len(SHAOXING_COUNTS) - 1)
+        axes.tick_params(labelbottom=row == len(RHYTHM_NAMES) - 1)
     axes.set_xlabel("seconds")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -86,7 +74,7 @@ def _draw_strip(axes: Axes, rhythm: str, height_mv: float) -> None:
     axes.yaxis.set_label_coords(-0.031, 0.5)
     for spine in axes.spines.values():
         spine.set_color("#d99c88")
-    axes.set_title(f"{rhythm}  {NAMES[rhythm]}", loc="left", pad=2, fontsize=8)
+    axes.set_title(f"{rhythm}  {RHYTHM_NAMES[rhythm]}", loc="left", pad=2, fontsize=8)
     axes.plot(np.arange(ecg_mv.size) / RATE_HZ, ecg_mv, color="black", linewidth=0.7)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ecg_tl.rendering import Block, Table
+from ecg_tl.sources.shaoxing import RHYTHM_COUNTS
+from ecg_tl.sources.shaoxing_figshare import read_diagnostics
 from ecg_tl.statistics import mean_sd
-from ecg_tl.store import Store
+from ecg_tl.store import SEXES, Store
 
 PAPER_RHYTHMS = 11
 
@@ -20,7 +23,7 @@ class Cohort:
     """What Table 1 needs of one prepared store, one row a window.
 
     patient (N,) str; age_years (N,), NaN unknown; sex (N,), 0 unknown 1 male 2 female; rhythm (N,) indices
-    into rhythms, None where unlabelled; source names the recordings.
+    into rhythms, None where unlabelled; source names the recordings; note is what every table made of them must say.
     """
 
     patient: np.ndarray
@@ -29,6 +32,7 @@ class Cohort:
     rhythm: np.ndarray | None = None
     rhythms: tuple[str, ...] = ()
     source: str = ""
+    note: str = ""
 
 
 def cohort_of(store: Store) -> Cohort:
@@ -41,6 +45,24 @@ def cohort_of(store: Store) -> Cohort:
         rhythm=store.rhythm,
         rhythms=store.rhythms,
         source=f"{source}, content {store.content_sha256[:12]}",
+        note=str(store.source.get("note", "")),
+    )
+
+
+def cohort_of_diagnostics(path: Path) -> Cohort:
+    """Take out of the Shaoxing database's Diagnostics.xlsx what Table 1 needs, without any waveform.
+
+    One record a patient, in all 11 rhythms. ValueError as `read_diagnostics`.
+    """
+    diagnostics = read_diagnostics(path)
+    rhythms = tuple(RHYTHM_COUNTS)
+    return Cohort(
+        patient=np.array(diagnostics.record),
+        age_years=diagnostics.age_years,
+        sex=np.array([SEXES.index(sex) for sex in diagnostics.sex]),
+        rhythm=np.array([rhythms.index(rhythm) for rhythm in diagnostics.rhythm]),
+        rhythms=rhythms,
+        source=f"{path.name}, all records that it lists",
     )
 
 
@@ -64,6 +86,7 @@ def table1(cohorts: Mapping[str, Cohort]) -> Table:
         for statistic, value in values.items()
     ]
     notes = [f"{name}: {cohort.source}." for name, cohort in cohorts.items() if cohort.source]
+    notes += [f"{name}: {cohort.note}" for name, cohort in cohorts.items() if cohort.note]
     notes.append("Age: mean ± SD over patients of known age, SD of the population (ddof=0).")
     for name, cohort in cohorts.items():
         present = 0 if cohort.rhythm is None else len(np.unique(cohort.rhythm))

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,19 @@ def run(entry: str, task: Callable[[Any], None]) -> None:
     """Run `task(config)` for the command line, or for each cell of a multirun, config being the entry's dataclass.
 
     Every value of a sweep is checked before the first run begins and before anything is written. ValueError and
-    OSError are a user's: one line on standard error, exit code 1. HYDRA_FULL_ERROR=1 shows the traceback.
+    OSError are a user's: one line on standard error, exit code 1. HYDRA_FULL_ERROR=1 shows the traceback. Ctrl-C is one
+    line and exit code 130.
     """
+    try:
+        _run(entry, task)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise  # Lightning ends an interrupted fit by sys.exit
+        print("interrupted: what is finished stays, and the same command again goes on from there", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _run(entry: str, task: Callable[[Any], None]) -> None:
     register()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
@@ -48,15 +60,16 @@ def run(entry: str, task: Callable[[Any], None]) -> None:
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=entry)(checked)()
 
 
-class _one_line_errors:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValueError | OSError) and os.environ.get("HYDRA_FULL_ERROR") != "1":
-            sys.stdout.flush()
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            raise SystemExit(1)
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        sys.stdout.flush()
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from error
 
 
 def check_overrides(entry: str, overrides: list[str], *, multirun: bool) -> None:

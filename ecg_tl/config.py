@@ -111,6 +111,77 @@ class WfdbIcuSource(WindowDraw):
 
 
 @dataclass
+class ShaoxingFigshareSource(SourceConfig):
+    """The figshare copy of the Shaoxing database."""
+
+    path: str = MISSING
+    window_s: float = MISSING
+
+    def __post_init__(self) -> None:
+        _at_least("source.window_s", self.window_s, 1)
+
+
+@dataclass
+class ShaoxingPhysionetSource(ShaoxingFigshareSource):
+    """The PhysioNet copy, or its Challenge 2021 form."""
+
+    lead: str = MISSING
+    hospital: str = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _one_of("source.hospital", self.hospital, ("shaoxing", "ningbo", "all"))
+
+
+@dataclass
+class PtbxlSource(ShaoxingFigshareSource):
+    """PTB-XL."""
+
+    lead: str = MISSING
+    records_hz: int = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.records_hz not in (100, 500):
+            raise ValueError(f"source.records_hz={self.records_hz}: PTB-XL has files of 100 and of 500 Hz")
+
+
+@dataclass
+class Hdf5IcuSource(WindowDraw):
+    """ICU recordings in the HDF5 layout that `ecg_tl.sources.hdf5_icu` describes; a longer stay is sampled."""
+
+    path: str = MISSING
+    lead: str = MISSING
+    hours_per_patient: float | None = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hours_per_patient is not None:
+            _at_least("source.hours_per_patient", self.hours_per_patient, 1 / 6)
+
+
+@dataclass
+class CsvSource(WindowDraw):
+    """Own recordings as CSV or NPY; what they are is for the user to say."""
+
+    path: str = MISSING
+    rate_hz: float = MISSING
+    unit: str = MISSING
+    lead: str = MISSING
+    labels: str | None = MISSING
+    patients: str | None = MISSING
+    column: int | None = MISSING
+    window_s: float = MISSING
+    trust_unit: bool = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _positive("source.rate_hz", self.rate_hz)
+        _one_of("source.unit", self.unit, ("mV", "uV", "V"))
+        _at_least("source.window_s", self.window_s, 1)
+
+
+@dataclass
 class DataConfig:
     """The labelled set: a store, or the embedded synthetic one of so many records."""
 
@@ -206,14 +277,24 @@ class LoggerConfig:
 
 @dataclass
 class PrepareConfig:
-    """python -m ecg_tl.prepare."""
+    """python -m ecg_tl.prepare: make a store (out), or raw ICU recordings (raw), or look into stores (info, audit)."""
 
     source: SourceConfig = MISSING
-    out: str = MISSING
+    out: str | None = MISSING
+    raw: str | None = MISSING
+    info: str | None = MISSING
+    audit: list[str] | None = MISSING
 
     def __post_init__(self) -> None:
-        if not self.out.endswith((".h5", ".hdf5")):
-            raise ValueError(f"out={self.out}: a store is an HDF5 file; let its name end with .h5")
+        if sum(value is not None for value in (self.out, self.raw, self.info, self.audit)) != 1:
+            raise ValueError("out: give exactly one of out=FILE.h5, raw=FILE.h5, info=FILE.h5 and audit=[A.h5,B.h5]")
+        for key, path in (("out", self.out), ("raw", self.raw)):
+            if path is not None and not path.endswith((".h5", ".hdf5")):
+                raise ValueError(f"{key}={path}: an HDF5 file; let its name end with .h5")
+        if self.raw is not None and self.source.name != "synthetic_icu":
+            raise ValueError(
+                f"raw={self.raw}: only source=synthetic_icu makes raw recordings; this is {self.source.name}"
+            )
 
 
 @dataclass
@@ -263,6 +344,7 @@ class TrainConfig(StudyConfig):
     fraction: float = MISSING
     data: DataConfig = MISSING
     encoder: str | None = MISSING
+    allow_overlap: bool = MISSING
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -287,6 +369,11 @@ SOURCES: dict[str, type[SourceConfig]] = {
     "synthetic_icu": SyntheticIcuSource,
     "wfdb": WfdbSource,
     "wfdb_icu": WfdbIcuSource,
+    "shaoxing_figshare": ShaoxingFigshareSource,
+    "shaoxing_physionet": ShaoxingPhysionetSource,
+    "ptbxl": PtbxlSource,
+    "hdf5_icu": Hdf5IcuSource,
+    "csv": CsvSource,
 }
 
 ENTRIES: dict[str, type] = {

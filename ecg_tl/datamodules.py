@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ecg_tl.splits import Draw, split_by_group
 from ecg_tl.store import Store
+from ecg_tl.streaming import WindowStream, batches_of
 from ecg_tl.waveform import WINDOW, centre_window, normalise
 
 
@@ -24,10 +25,19 @@ def windows_of(store: Store) -> np.ndarray:
     return normalise(centre_window(store.ecg, WINDOW))
 
 
-class _Batches:
-    """Index by index out of what `read` gives, in the order of the epoch; Lightning takes it for a data loader."""
+class _TensorBatches:
+    """Index by index out of tensors, in the order of the epoch; Lightning takes it for a data loader."""
 
-    def __init__(self, rows: np.ndarray, batch_size: int, order: Callable[[int], np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        inputs: Tensor,
+        rhythm: Tensor,
+        rows: np.ndarray,
+        batch_size: int,
+        order: Callable[[int], np.ndarray] | None = None,
+    ) -> None:
+        self.inputs = inputs
+        self.rhythm = rhythm
         self.rows = rows
         self.batch_size = batch_size
         self.order = order
@@ -35,55 +45,57 @@ class _Batches:
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
-    def _batches(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rows = self.rows if self.order is None else self.rows[self.order(len(self.rows))]
         for start in range(0, len(rows), self.batch_size):
-            yield rows[start : start + self.batch_size]
-
-
-class _StoreBatches(_Batches):
-    def __init__(self, store: Store, rows: np.ndarray, batch_size: int, order: Callable | None = None) -> None:
-        super().__init__(rows, batch_size, order)
-        self.store = store
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for rows in self._batches():
-            yield torch.from_numpy(normalise(self.store.ecg[np.sort(rows)]))
-
-
-class _TensorBatches(_Batches):
-    def __init__(
-        self, inputs: Tensor, rhythm: Tensor, rows: np.ndarray, batch_size: int, order: Callable | None = None
-    ) -> None:
-        super().__init__(rows, batch_size, order)
-        self.inputs = inputs
-        self.rhythm = rhythm
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in self._batches():
-            index = torch.from_numpy(rows).to(self.inputs.device)
+            index = torch.from_numpy(rows[start : start + self.batch_size]).to(self.inputs.device)
             yield self.inputs[index], self.rhythm[index]
 
 
-class _EpochOrder(lightning.LightningDataModule):
+class _StreamBatches:
+    """The stream of the epoch that the trainer is in, opened anew each time it is iterated.
+
+    It is no `torch.utils.data.DataLoader`, so Lightning does not try to put a DistributedSampler into it, whatever
+    `use_distributed_sampler` says: the stream deals the rows out to the ranks itself.
+    """
+
+    def __init__(self, stream: Callable[[], WindowStream], workers: int) -> None:
+        self.stream = stream
+        self.workers = workers
+
+    def __len__(self) -> int:
+        return len(self.stream())
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return batches_of(self.stream(), self.workers)
+
+
+class _SeededEpochs(lightning.LightningDataModule):
     """Shuffles by seed and epoch alone, so that an epoch has one order whatever came before it."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.seed = seed
 
+    @property
+    def epoch(self) -> int:
+        return self.trainer.current_epoch if self.trainer else 0
+
     def order(self, n: int) -> np.ndarray:
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        return np.random.default_rng([self.seed, epoch]).permutation(n)
+        return np.random.default_rng([self.seed, self.epoch]).permutation(n)
 
 
-class IcuWindows(_EpochOrder):
-    """Unlabelled windows of a store, patients split into train and test; each batch is read as it is needed.
+class IcuWindows(_SeededEpochs):
+    """Unlabelled windows of a store, patients split into train and test, streamed from the file (see `WindowStream`).
 
-    Batches are (B, 2048) normalised windows.
+    Batches are (B, 2048) normalised windows. Training has one order for seed and epoch, whatever `workers`, the number
+    of processes that read ahead (0: none, this one reads); each holds 64 MB. With several ranks each gets its
+    share of either side, and the windows that do not divide evenly are left out.
     """
 
-    def __init__(self, store: Store, batch_size: int, test_fraction: float, split_seed: int, seed: int) -> None:
+    def __init__(
+        self, store: Store, batch_size: int, test_fraction: float, split_seed: int, seed: int, workers: int = 0
+    ) -> None:
         super().__init__(seed)
         if store.length != WINDOW:
             raise ValueError(
@@ -91,16 +103,21 @@ class IcuWindows(_EpochOrder):
             )
         self.store = store
         self.batch_size = batch_size
+        self.workers = workers
         self.train_rows, self.test_rows = split_by_group(store.patient, test_fraction, split_seed)
 
-    def train_dataloader(self) -> _StoreBatches:
-        return _StoreBatches(self.store, self.train_rows, self.batch_size, self.order)
+    def train_dataloader(self) -> _StreamBatches:
+        return _StreamBatches(lambda: self._stream(self.train_rows, self.seed), self.workers)
 
-    def val_dataloader(self) -> _StoreBatches:
-        return _StoreBatches(self.store, self.test_rows, self.batch_size)
+    def val_dataloader(self) -> _StreamBatches:
+        return _StreamBatches(lambda: self._stream(self.test_rows, None), self.workers)
+
+    def _stream(self, rows: np.ndarray, seed: int | None) -> WindowStream:
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return WindowStream(self.store, rows, self.batch_size, seed, self.epoch, rank, world_size)
 
 
-class LabelledInputs(_EpochOrder):
+class LabelledInputs(_SeededEpochs):
     """Labelled windows, or cached image features, held as one tensor and batched by index.
 
     inputs: (N, ...) one row a record; rhythm: (N,) int64. Batches are (inputs, rhythm). Validation has two loaders,

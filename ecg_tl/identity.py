@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-_PLACES = {"study", "outputs", "out", "logger", "encoder", "trainer.threads"}
+_PLACES = {"study", "outputs", "out", "logger", "encoder", "allow_overlap", "trainer.threads"}
 """Keys that say where things are, not what comes out; stores and encoders are compared by checksum instead."""
 
 

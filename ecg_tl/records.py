@@ -25,9 +25,10 @@ CURVE_COLUMNS = ("epoch", "train_loss", "test_loss", "test_f1", "learning_rate")
 class RunRecord:
     """One finished cell. F1 is weighted over the rhythms unless its name says otherwise; epochs count from 1.
 
-    best_f1 is the maximum of test F1 over the epochs (paper's protocol), and macro_f1, f1_per_rhythm and
-    confusion (rows true, columns predicted) belong to that epoch; selected_f1 is test F1 at the epoch that
-    did best on the out-of-bag records. lci is None where the curve has no index, infinite where it never
+    best_f1 is the maximum of test F1 over the epochs (paper's protocol), and macro_f1, f1_per_rhythm and confusion
+    (rows true, columns predicted) belong to that epoch; selected_f1 is test F1 at the epoch that did best on the
+    out-of-bag records. test_rows_in_corpus counts the test records that the encoder was pretrained on, None where
+    there is no encoder or its corpus is not at hand. lci is None where the curve has no index, infinite where it never
     falls; lci_flag says so.
     """
 
@@ -52,6 +53,7 @@ class RunRecord:
     selected_f1: float
     selected_epoch: int
     encoder_sha256: str | None
+    test_rows_in_corpus: int | None
     data_sha256: str
     config_sha256: str
     weights: str | None

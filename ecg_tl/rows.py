@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,13 @@ DRAWS_PER_WINDOW = 10
 """How many random windows are looked at for one that is kept, on average over a patient, before giving up."""
 
 EXCLUDED_PER_RHYTHM = "excluded_per_rhythm"
-"""Key of a labelled store's source: {reason: {rhythm: count}} of recordings that were read and not kept."""
+"""Key of a labelled store's source: {reason: {rhythm: count}} of recordings that were not kept, where known."""
+
+MANY_LOST = 0.05
+"""Share of a rhythm's recordings that may be left out without a warning."""
+
+TELLTALE_RECORDINGS, TELLTALE_SHARE = 5, 0.9
+"""So many recordings left out for one reason, and such a share of them in one rhythm: the reason tells the rhythm."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +143,8 @@ def _middles(items: Iterable[Recording | Exclusion], length: int) -> Iterator[Cu
 
 
 def _windows(items: Iterable[Recording | Exclusion], per_patient: int | None, seed: int) -> Iterator[Cut | Exclusion]:
-    """Cut windows out of the recordings of one patient after another; one patient's are in memory."""
-    for group in _by_patient(items):
+    """Cut windows out of the recordings of one patient after another; for a draw, one patient's are in memory."""
+    for group in _by_patient(items) if per_patient is not None else _one_by_one(items):
         if isinstance(group, Exclusion):
             yield group
             continue
@@ -154,6 +160,11 @@ def _windows(items: Iterable[Recording | Exclusion], per_patient: int | None, se
                     yield _cut(recording, ecg_mv, start, WINDOW)
         elif conditioned:
             yield from _draw(conditioned, per_patient, _generator(seed, group[0].patient))
+
+
+def _one_by_one(items: Iterable[Recording | Exclusion]) -> Iterator[list[Recording] | Exclusion]:
+    for item in items:
+        yield item if isinstance(item, Exclusion) else [item]
 
 
 def _by_patient(items: Iterable[Recording | Exclusion]) -> Iterator[list[Recording] | Exclusion]:
@@ -231,4 +242,28 @@ def summarise(store: Store) -> str:
     for reason, count in Counter(reason for _, reason in store.excluded).most_common():
         known = ", ".join(f"{rhythm} {number:,}" for rhythm, number in sorted(per_rhythm.get(reason, {}).items()))
         lines.append(f"  {reason} {count:,}" + (f" ({known})" if known else ""))
+    if store.rhythm is not None:
+        kept = {rhythm: int(count) for rhythm, count in zip(store.rhythms, counts, strict=True)}
+        lines.extend(f"WARNING: {warning}" for warning in _warnings(kept, per_rhythm))
     return "\n".join([*lines, f"written to {store.path}"])
+
+
+def _warnings(kept: Mapping[str, int], excluded: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Warn of rhythms that lose many recordings, and of reasons that all but name a rhythm.
+
+    kept: recordings per rhythm. excluded: {reason: {rhythm: recordings left out}}.
+    """
+    lost: Counter[str] = Counter()
+    for per_rhythm in excluded.values():
+        lost.update(per_rhythm)
+    found = {rhythm: kept.get(rhythm, 0) + lost[rhythm] for rhythm in {**kept, **lost}}
+    for rhythm, number in found.items():
+        if lost[rhythm] > MANY_LOST * number:
+            share = f"{lost[rhythm]:,} of {number:,} recordings ({100 * lost[rhythm] / number:.1f} %)"
+            yield f"{rhythm} loses {share}; what is kept may not be like what was recorded"
+    for reason, per_rhythm in excluded.items():
+        rhythm, count = max(per_rhythm.items(), key=lambda item: item[1])
+        total, usual_share = sum(per_rhythm.values()), found[rhythm] / sum(found.values())
+        # Where nearly all recordings are of one rhythm, so is what is left out.
+        if total >= TELLTALE_RECORDINGS and count / total >= TELLTALE_SHARE > usual_share:
+            yield f"{count:,} of {total:,} left out as {reason!r} are {rhythm}: let in, it would have told the rhythm"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -103,7 +104,9 @@ class StoreWriter:
         self.source_provenance = source_provenance
         self.filter_description = filter_description
         self.excluded: list[tuple[str, str]] = []
-        self._columns: dict[str, list[Any]] = {name: [] for name in (*_COLUMNS, "rhythm")}
+        self._columns: dict[str, Any] = {name: [] for name in (*_COLUMNS, "rhythm")}
+        # Every row has its own start: millions of floats take four times as much in a list.
+        self._columns["start_s"] = array("d")
         self._digest = hashlib.sha256()
         self._spool_path = self.path.with_name(f".{self.path.name}.{os.getpid()}.rows")
         self._partial_path = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
@@ -189,8 +192,10 @@ class StoreWriter:
                 block = spool.read((stop - start) * self.length * 2)
                 ecg[start:stop] = np.frombuffer(block, "<i2").reshape(stop - start, self.length)
             for name, dtype in zip(_COLUMNS, (text, text, "<f8", "<f4", "u1"), strict=True):
-                values = np.array(columns[name], dtype=object if dtype is text else dtype)
-                file.create_dataset(name, data=values, dtype=dtype)
+                column = file.create_dataset(name, (count,), dtype)
+                for start in range(0, count, _BLOCK_ROWS):
+                    values = columns[name][start : start + _BLOCK_ROWS]
+                    column[start : start + len(values)] = np.array(values, dtype=object if dtype is text else dtype)
             if self.rhythms:
                 file.create_dataset("rhythm", data=np.array(columns["rhythm"], dtype="u1"))
             for position, name in enumerate(("record", "reason")):
@@ -271,14 +276,24 @@ def _read(path: Path, file: h5py.File) -> Store:
         filter=json.loads(attributes["filter"]),
         source=json.loads(attributes["source"]),
         content_sha256=str(attributes["content_sha256"]),
-        patient=file["patient"].asstr()[:].astype(str),
-        record=file["record"].asstr()[:].astype(str),
+        patient=_read_text(file["patient"]),
+        record=_read_text(file["record"]),
         start_s=file["start_s"][:],
         rhythm=rhythm,
         age=file["age"][:],
         sex=file["sex"][:],
         excluded=list(excluded),
     )
+
+
+def _read_text(column: h5py.Dataset) -> np.ndarray:
+    """Read a column of text, (N,) str, without ever holding more than a block of it as Python strings."""
+    blocks = [column.asstr()[start : start + _BLOCK_ROWS].astype(str) for start in range(0, len(column), _BLOCK_ROWS)]
+    text = np.empty(len(column), dtype=max((block.dtype for block in blocks), key=lambda dtype: dtype.itemsize))
+    while blocks:
+        block = blocks.pop()
+        text[len(blocks) * _BLOCK_ROWS :][: len(block)] = block
+    return text
 
 
 def verify_content(store: Store) -> None:

@@ -42,7 +42,8 @@ def _write_study(study_folder: Path, folder: Path) -> list[Path]:
     }
     cohorts, lost = _cohorts({resolved["data"]["path"] for resolved in configs}, encoders)
     synthetic = any(cohort.source.startswith("synthetic") for cohort in cohorts.values())
-    notes = ["Synthetic data: says nothing of patients."] if synthetic else []
+    notes = [cohort.note for cohort in cohorts.values() if cohort.note and cohort.rhythm is not None]
+    notes += ["Synthetic data: says nothing of patients."] if synthetic else []
     paths = write_tables(trials_of(records), folder, cohorts, [*provenance_notes(records), *notes])
     note = "synthetic data" if synthetic else ""
     paths += figure3(folder / "figure3")

@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ecg_tl import command_line
+from ecg_tl.audit import overlap_with, same_signal_groups
 from ecg_tl.bundle import EncoderBundle, load_bundle
 from ecg_tl.callbacks import EpochBar, LearningCurve, WriteRecord
 from ecg_tl.config import TrainConfig
@@ -53,7 +54,8 @@ def main(config: TrainConfig) -> None:
         return
     if bundle and bundle.description["lead"] != store.lead:
         print(f"note: {bundle.folder} was pretrained on lead {bundle.description['lead']}, the data is {store.lead}")
-    _train(config, store, bundle, settings, study_folder, folder)
+    overlap = _refuse_overlap(config, store, bundle) if bundle else None
+    _train(config, store, bundle, overlap, settings, study_folder, folder)
 
 
 def _name(config: TrainConfig) -> str:
@@ -71,10 +73,15 @@ def _labelled_store(config: TrainConfig) -> Store:
 
 @lru_cache(maxsize=1)
 def _windows(store: tuple[Path, str]) -> tuple[np.ndarray, np.ndarray]:
-    """Read a labelled store, by path and checksum, once a process: windows (N, 2048), tied groups (N,)."""
+    """Read a labelled store, by path and checksum, once a process: windows (N, 2048), tied groups (N,).
+
+    Rows of one patient, of the same bytes or of the same signal are tied.
+    """
     opened = open_store(store[0])
     verify_content(opened)
-    return windows_of(opened), tie(opened.patient, row_checksums(opened.ecg))
+    return windows_of(opened), tie(
+        opened.patient, row_checksums(opened.ecg), same_signal_groups(opened.ecg, opened.patient)
+    )
 
 
 @lru_cache(maxsize=2)
@@ -86,6 +93,7 @@ def _train(
     config: TrainConfig,
     store: Store,
     bundle: EncoderBundle | None,
+    overlap: int | None,
     settings: dict[str, Any],
     study_folder: Path,
     folder: Path,
@@ -124,6 +132,7 @@ def _train(
             selected_f1=curve.selected.f1,
             selected_epoch=curve.selected_epoch,
             encoder_sha256=bundle.sha256 if bundle else None,
+            test_rows_in_corpus=overlap,
             data_sha256=store.content_sha256,
             config_sha256=fingerprint(settings),
             weights=weights,
@@ -183,14 +192,50 @@ def _train(
 def _inputs(config: TrainConfig, store: Store, weights: Weights | None) -> LabelledInputs:
     """Gather what the cell trains and tests on: windows, or with GoogLeNet's weights their image features."""
     key = (store.path, store.content_sha256)
-    windows, groups = _windows(key)
+    windows, _ = _windows(key)
     inputs = torch.from_numpy(windows)
     if weights:
         inputs = _features(key, weights, Path(config.outputs) / "features")
+    draw = bootstrap(*_split(config, store), config.fraction, config.seed)
     assert store.rhythm is not None
-    train, test = stratified_split(store.rhythm, groups, config.data.test_fraction, config.split_seed)
-    draw = bootstrap(train, test, config.fraction, config.seed)
     return LabelledInputs(inputs, torch.from_numpy(store.rhythm.astype(np.int64)), draw, config.batch_size, config.seed)
+
+
+def _split(config: TrainConfig, store: Store) -> tuple[np.ndarray, np.ndarray]:
+    assert store.rhythm is not None
+    _, groups = _windows((store.path, store.content_sha256))
+    return stratified_split(store.rhythm, groups, config.data.test_fraction, config.split_seed)
+
+
+def _refuse_overlap(config: TrainConfig, store: Store, bundle: EncoderBundle) -> int | None:
+    """Count the test records that the encoder was pretrained on, None if its corpus is not at hand.
+
+    ValueError if there are any, unless the config allows it.
+    """
+    test = _split(config, store)[1]
+    key = (store.path, store.content_sha256)
+    found = _in_corpus(bundle.folder, str(bundle.description.get("corpus_sha256")), key, tuple(test))
+    if found and not config.allow_overlap:
+        named = ", ".join(store.record[list(found[:3])])
+        raise ValueError(
+            f"{bundle.folder}: pretrained on {len(found)} of the {len(test)} test records ({named}...); "
+            f"pretrain without them, or give allow_overlap=true, which the record will say"
+        )
+    return None if found is None else len(found)
+
+
+@lru_cache(maxsize=1)
+def _in_corpus(
+    encoder: Path, corpus_sha256: str, store: tuple[Path, str], rows: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    try:
+        corpus = open_store(Path(read_config(encoder / "config.yaml")["corpus"]["path"]))
+        if corpus.content_sha256 != corpus_sha256:
+            raise ValueError(f"{corpus.path}: not the corpus of this encoder")
+    except (OSError, ValueError, KeyError) as error:
+        print(f"note: whether the encoder has seen test records was not checked: {error}")
+        return None
+    return tuple(overlap_with(corpus, open_store(store[0]), np.array(rows)).tolist())
 
 
 if __name__ == "__main__":

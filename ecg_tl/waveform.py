@@ -103,8 +103,10 @@ def screen(ecg_mv: np.ndarray, rate_hz: float) -> str | None:
     starts, lengths = _runs(ecg_mv)
     if swing_mv < MIN_SWING_MV or lengths.max() >= FLAT_RUN_S * rate_hz:
         return "flat"
-    middle_mv = float(np.median(ecg_mv))
     held_mv = ecg_mv[starts[lengths >= SATURATED_RUN_S * rate_hz]]
+    if not held_mv.size and swing_mv <= MAX_MV:
+        return None  # nearly every stretch, and the median is most of the work
+    middle_mv = float(np.median(ecg_mv))
     for extreme_mv in (low_mv, high_mv):
         # A coarse converter holds a quiet baseline at its lowest value: only a far extreme is a rail.
         if abs(extreme_mv - middle_mv) > swing_mv / 4 and (held_mv == extreme_mv).any():
@@ -114,7 +116,7 @@ def screen(ecg_mv: np.ndarray, rate_hz: float) -> str | None:
 
 def _runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the runs of identical values: where each begins, and how many samples it lasts."""
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(values)) + 1))
+    starts = np.concatenate(([0], np.flatnonzero(values[1:] != values[:-1]) + 1))
     return starts, np.diff(starts, append=values.size)
 
 
@@ -123,9 +125,10 @@ def normalise(ecg: np.ndarray) -> np.ndarray:
 
     ecg: (..., L), any unit, finite. Returns the same shape, float32; a window without variance becomes zeros.
     """
-    mean = ecg.mean(axis=-1, keepdims=True, dtype=np.float64)
-    centred = ecg.astype(np.float32) - mean.astype(np.float32)
-    deviation = np.sqrt(np.mean(np.square(centred), axis=-1, keepdims=True))
+    centred = ecg.astype(np.float32)
+    mean = centred.mean(axis=-1, keepdims=True, dtype=np.float64)
+    centred -= mean.astype(np.float32)
+    deviation = np.sqrt(np.vecdot(centred, centred)[..., None] / ecg.shape[-1])
     constant = deviation <= np.finfo(np.float32).eps * np.abs(mean)
     centred *= np.where(constant, 0, 1 / np.where(constant, 1, deviation)).astype(np.float32)
     return centred

@@ -1,10 +1,13 @@
-"""Every test runs without W&B, in its own folder, with as many threads as the machine has cores."""
+"""Every test runs without W&B, in its own folder, and on one thread, since its networks are tiny."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import torch
+
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

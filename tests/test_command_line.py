@@ -47,8 +47,8 @@ REFUSED = {
     ("pretrain", "corpus.patients=1"): "corpus.patients=1: must be at least 2",
     ("pretrain", "schedule=cosine"): "schedule=cosine: not one of one_cycle, constant",
     ("prepare", "source=wfdb", "out=a.h5"): "source.path: has no default; give source.path=VALUE",
-    ("prepare", "source=wfdb", "source.path=x"): "out: has no default; give out=VALUE",
-    ("prepare", "out=a.csv"): "out=a.csv: a store is an HDF5 file",
+    ("prepare", "source=wfdb", "source.path=x"): "out: give exactly one of out=FILE.h5",
+    ("prepare", "out=a.csv"): "out=a.csv: an HDF5 file",
     ("prepare", "source=wfdb", "source.path=x", "out=a.h5", "source.leed=II"): "did you mean source.lead?",
     (
         "prepare",
@@ -124,6 +124,17 @@ def test_a_users_mistake_is_one_line_and_exit_1(
         command_line.run("tables", fail)
     assert stopped.value.code == 1
     assert capsys.readouterr().err == "error: a.h5: is not good\n"
+
+
+def test_ctrl_c_is_one_line_and_exit_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["ecg_tl.tables"])
+    with pytest.raises(SystemExit) as stopped:
+        command_line.run("tables", interrupt)
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted: ")
 
 
 def test_our_own_fault_is_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

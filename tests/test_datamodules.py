@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 from types import SimpleNamespace
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -20,8 +22,9 @@ def corpus(tmp_path: Path) -> IcuWindows:
     return IcuWindows(open_store(tmp_path / "icu.h5"), batch_size=16, test_fraction=0.2, split_seed=0, seed=0)
 
 
-def at_epoch(data: IcuWindows | LabelledInputs, epoch: int) -> None:
-    data.trainer = SimpleNamespace(current_epoch=epoch)  # type: ignore[assignment]
+def at_epoch(data: IcuWindows | LabelledInputs, epoch: int, rank: int = 0, world_size: int = 1) -> None:
+    trainer = SimpleNamespace(current_epoch=epoch, global_rank=rank, world_size=world_size)
+    data.trainer = trainer  # type: ignore[assignment]
 
 
 def as_set(batches: list[torch.Tensor]) -> set[bytes]:
@@ -55,6 +58,74 @@ def test_the_order_is_an_epochs_own(corpus: IcuWindows) -> None:
     fifth = torch.cat(list(loader))
     assert torch.equal(fourth, again)
     assert not torch.equal(fourth, fifth)
+
+
+def test_workers_change_nothing_and_leave_with_the_epoch(corpus: IcuWindows) -> None:
+    alone = torch.cat(list(corpus.train_dataloader()))
+    corpus.workers = 2
+    loader = corpus.train_dataloader()
+    assert len(loader) == 4
+    assert torch.equal(torch.cat(list(loader)), alone)
+    batches = iter(loader)
+    next(batches)
+    assert multiprocessing.active_children()
+    del batches
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("loader", ["train_dataloader", "val_dataloader"])
+def test_ranks_share_either_side(corpus: IcuWindows, loader: str) -> None:
+    whole = as_set(list(getattr(corpus, loader)()))
+    shares = []
+    for rank in range(3):
+        at_epoch(corpus, 0, rank, world_size=3)
+        shares.append(as_set(list(getattr(corpus, loader)())))
+    assert [len(share) for share in shares] == [len(whole) // 3] * 3
+    assert len(set.union(*shares)) == 3 * (len(whole) // 3)
+    assert set.union(*shares) <= whole
+
+
+class Recorder(lightning.LightningModule):
+    """Keeps what a trainer hands it: epoch -> windows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: dict[int, list[torch.Tensor]] = {}
+
+    def training_step(self, windows: torch.Tensor) -> torch.Tensor:
+        self.seen.setdefault(self.current_epoch, []).append(windows)
+        return self.weight * windows.mean()
+
+    def validation_step(self, windows: torch.Tensor) -> None: ...
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def test_a_restarted_trainer_sees_the_epochs_of_an_unbroken_run(corpus: IcuWindows, tmp_path: Path) -> None:
+    def fit(epochs: int, checkpoint: Path | None = None) -> dict[int, bytes]:
+        module = Recorder()
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            devices=1,
+            max_epochs=epochs,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=tmp_path,
+        )
+        trainer.fit(module, corpus, ckpt_path=checkpoint)
+        trainer.save_checkpoint(tmp_path / "last.ckpt")
+        return {epoch: torch.cat(windows).numpy().tobytes() for epoch, windows in module.seen.items()}
+
+    fit(1)
+    resumed = fit(3, tmp_path / "last.ckpt")
+    unbroken = fit(3)
+    assert list(resumed) == [1, 2]
+    assert resumed == {epoch: unbroken[epoch] for epoch in (1, 2)}
+    assert len(set(unbroken.values())) == 3
 
 
 def test_a_corpus_of_other_rows_is_refused(tmp_path: Path) -> None:

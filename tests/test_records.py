@@ -38,6 +38,7 @@ def record_of(init="transfer", fraction=0.5, seed=0, **changes):
         n_train=40,
         n_test=10,
         n_out_of_bag=10,
+        test_rows_in_corpus=None,
         epochs=4,
         selected_f1=0.78,
         selected_epoch=4,

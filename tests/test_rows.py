@@ -192,6 +192,42 @@ def test_unfit_rows_are_left_out_each_with_its_reason(tmp_path: Path) -> None:
     assert lines[-1] == f"written to {store.path}"
 
 
+def excluded(reason: str, **per_rhythm: int) -> list[Exclusion]:
+    names = [(rhythm, f"{reason} {rhythm} {number}") for rhythm, count in per_rhythm.items() for number in range(count)]
+    return [Exclusion(name, reason, rhythm) for rhythm, name in names]
+
+
+def warnings(store: Store) -> list[str]:
+    return [line for line in summarise(store).splitlines() if line.startswith("WARNING:")]
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        (excluded("no file", SR=1), []),
+        (excluded("no file", SR=2), ["SR loses 2 of 21 recordings (9.5 %)"]),
+        (excluded("nan", SR=1) + excluded("no file", SR=1), ["SR loses 2 of 21 recordings (9.5 %)"]),
+        (excluded("nan", SB=4), ["SB loses 4 of 4 recordings (100.0 %)"]),
+        (excluded("nan", SB=5), ["SB loses 5 of 5", "5 of 5 left out as 'nan' are SB: let in"]),
+        (
+            excluded("nan", SB=9, SR=1) + excluded("short", SB=8, SR=1),
+            ["SR loses 2", "SB loses 17 of 17", "9 of 10 left out as 'nan' are SB: let in"],
+        ),
+        (excluded("nan", SR=20), ["SR loses 20 of 39"]),
+        ([Exclusion(str(number), "nan") for number in range(20)], []),
+    ],
+)
+def test_what_is_left_out_of_one_rhythm_is_warned_of(
+    tmp_path: Path, items: list[Exclusion], expected: list[str]
+) -> None:
+    sound = [labelled(f"sound {number}", seconds=2.5) for number in range(19)]
+    store = prepared(Listed(*sound, *items, rhythms=("SR", "SB")), tmp_path / "out.h5", window_s=2.0)
+    found = warnings(store)
+    assert len(found) == len(expected)
+    for line, start in zip(found, expected, strict=True):
+        assert line.startswith(f"WARNING: {start}")
+
+
 @pytest.mark.parametrize("seconds", [0.004, 1.0, 2.0, 2.1])
 def test_a_recording_shorter_than_the_filter_is_too_short(tmp_path: Path, seconds: float) -> None:
     source = Listed(labelled("a", seconds=seconds), labelled("b"), rhythms=("SR",))

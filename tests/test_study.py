@@ -18,7 +18,8 @@ from ecg_tl.initialise import classifier_network
 from ecg_tl.learning_curve import learning_curve_index
 from ecg_tl.networks import Architecture, Decoder
 from ecg_tl.records import read_records
-from ecg_tl.store import open_store
+from ecg_tl.store import StoreWriter, open_store
+from ecg_tl.waveform import FILTER, WINDOW, centre_window
 from tests.fabricate import icu_store, labelled_store, wfdb_icu, wfdb_records
 
 ENTRIES = {"prepare": prepare.main, "pretrain": pretrain.main, "train": train.main, "tables": tables.main}
@@ -228,8 +229,9 @@ def test_a_cell_that_is_interrupted_leaves_no_record_and_the_same_command_does_i
 
     with monkeypatch.context() as patch:
         patch.setattr(train.EpochBar, "on_train_epoch_end", interrupt)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
+        with pytest.raises(SystemExit) as stopped:
             run("train", *words)
+    assert stopped.value.code == 130
     assert not (runs / "record.json").exists()
     assert not (runs / "curve.csv").exists()
     run("train", *words)
@@ -302,6 +304,38 @@ def test_a_changed_store_is_refused(root: Path, tmp_path: Path, capsys: pytest.C
     (tmp_path / "changed.h5").write_bytes(bytes(content))
     refused("train", *cell(root, "init=random", f"data.path={tmp_path / 'changed.h5'}"), f"outputs={tmp_path}")
     assert "changed.h5: its content does not match its checksum" in capsys.readouterr().err
+
+
+def test_an_encoder_that_has_seen_the_test_records_is_refused_unless_allowed(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled = open_store(root / "data.h5")
+    with StoreWriter(tmp_path / "seen.h5", WINDOW, "II", (), {"format": "fabricated"}, FILTER) as writer:
+        for row in range(len(labelled)):
+            window_mv = 1.7 * centre_window(labelled.ecg_mv(row), WINDOW)
+            writer.append(window_mv, str(labelled.patient[row]), str(labelled.record[row]), 0.0)
+    outputs = f"outputs={tmp_path}"
+    run("pretrain", outputs, "study=s", *TINY, f"corpus.path={tmp_path / 'seen.h5'}", "epochs=1")
+    refused("train", *cell(root), outputs)
+    assert "encoder: pretrained on 12 of the 12 test records" in capsys.readouterr().err
+    run("train", *cell(root), outputs, "allow_overlap=true")
+    (record,) = read_records(tmp_path / "s")
+    assert record.test_rows_in_corpus == 12
+    (clean,) = [r for r in read_records(root / "outputs" / "s") if r.cell == record.cell]
+    assert clean.test_rows_in_corpus == 0
+
+
+def test_prepare_looks_into_stores_and_writes_raw_recordings(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("prepare", f"info={root / 'data.h5'}")
+    assert "SR" in capsys.readouterr().out
+    run("prepare", f"audit=[{root / 'data.h5'},{root / 'icu.h5'}]")
+    assert "data.h5" in capsys.readouterr().out
+    raw, out = tmp_path / "raw.h5", tmp_path / "out.h5"
+    run("prepare", "source=synthetic_icu", "source.patients=2", "source.recording_s=40", f"raw={raw}")
+    run("prepare", "source=hdf5_icu", f"source.path={raw}", f"out={out}", "source.windows_per_patient=all")
+    assert len(np.unique(open_store(out).patient)) == 2
 
 
 def test_prepare_from_raw_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

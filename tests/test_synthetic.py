@@ -9,11 +9,11 @@ from scipy.signal import butter, find_peaks, sosfiltfilt, welch
 from ecg_tl.sources import Recording
 from ecg_tl.sources.heart import draw_heart
 from ecg_tl.sources.rhythms import MECHANISMS, lead_ii
+from ecg_tl.sources.shaoxing import RHYTHM_COUNTS
 from ecg_tl.sources.synthetic import (
     ICU_RHYTHMS,
     MISREAD,
     PEOPLE,
-    SHAOXING_COUNTS,
     SyntheticIcu,
     SyntheticRecords,
     class_counts,
@@ -87,10 +87,10 @@ def test_rhythms_keep_shaoxings_proportions_but_never_fewer_than_five(count):
     assert sum(counts) == count
     assert min(counts) >= 5
     raised = sum(5 for each in counts if each == 5)
-    common = {rhythm: n for rhythm, n in zip(SHAOXING_COUNTS, counts, strict=True) if n > 5}
-    total = sum(SHAOXING_COUNTS[rhythm] for rhythm in common)
+    common = {rhythm: n for rhythm, n in zip(RHYTHM_COUNTS, counts, strict=True) if n > 5}
+    total = sum(RHYTHM_COUNTS[rhythm] for rhythm in common)
     for rhythm, n in common.items():
-        assert abs(n - (count - raised) * SHAOXING_COUNTS[rhythm] / total) < 1
+        assert abs(n - (count - raised) * RHYTHM_COUNTS[rhythm] / total) < 1
 
 
 def test_shaoxings_own_size_gives_shaoxings_own_counts():
@@ -104,7 +104,7 @@ def test_labels_come_in_these_counts(records):
 
 def test_tables_agree_on_the_rhythms():
     assert SyntheticRecords.rhythms == (*("SB", "SR", "AFIB", "ST", "SVT", "AF", "SI", "AT", "AVNRT", "AVRT", "SAAWR"),)
-    assert set(MISREAD) == set(PEOPLE) == set(SHAOXING_COUNTS)
+    assert set(MISREAD) == set(PEOPLE) == set(RHYTHM_COUNTS)
     assert all(set(row) < set(MECHANISMS) and label not in row for label, row in MISREAD.items())
     assert set(ICU_RHYTHMS) <= set(MECHANISMS)
     assert math.isclose(sum(ICU_RHYTHMS.values()), 1)

@@ -14,24 +14,10 @@ from scipy.signal import butter, sosfilt, sosfiltfilt
 from ecg_tl.sources import Recording, Sex
 from ecg_tl.sources.heart import Heart, between, draw_heart, slow_noise
 from ecg_tl.sources.rhythms import lead_ii
+from ecg_tl.sources.shaoxing import RHYTHM_COUNTS
 
 GENERATOR_VERSION = 1
 """Counts changes that make the same seed give other signals."""
-
-SHAOXING_COUNTS = {
-    "SB": 3889,
-    "SR": 1826,
-    "AFIB": 1780,
-    "ST": 1568,
-    "SVT": 587,
-    "AF": 445,
-    "SI": 399,
-    "AT": 121,
-    "AVNRT": 16,
-    "AVRT": 8,
-    "SAAWR": 7,
-}
-"""Records per rhythm in the Shaoxing database. AF is atrial flutter, AFIB atrial fibrillation."""
 
 MISREAD = {
     "SB": {"SR": 0.012, "SI": 0.012, "AF": 0.003},
@@ -86,7 +72,7 @@ class SyntheticRecords:
     """
 
     format = "synthetic"
-    rhythms = tuple(SHAOXING_COUNTS)
+    rhythms = tuple(RHYTHM_COUNTS)
     rate_hz = 500.0
     duration_s = 10.0
 
@@ -193,8 +179,8 @@ class SyntheticIcu:
 
 def class_counts(records: int) -> list[int]:
     """Share `records` among the rhythms as Shaoxing does, by largest remainder, none below five."""
-    counts = dict.fromkeys(SHAOXING_COUNTS, 5)
-    free = dict(SHAOXING_COUNTS)
+    counts = dict.fromkeys(RHYTHM_COUNTS, 5)
+    free = dict(RHYTHM_COUNTS)
     while True:
         left = records - 5 * (len(counts) - len(free))
         quota = {rhythm: left * count / sum(free.values()) for rhythm, count in free.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pandas as pd
 import wfdb
 
 from ecg_tl.sources import Exclusion, Recording, Sex
+from ecg_tl.sources.files import provenance
 
 MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
 SEX_WORDS: dict[str, Sex] = {"m": "male", "male": "male", "f": "female", "female": "female"}
@@ -38,7 +38,7 @@ class WfdbRecords:
         self.path, self.lead = Path(path), lead
         self._headers = find_headers(self.path)
         self.labels = _find_table(self.path, labels)
-        self._table = _read_table(self.labels, required=("record", "rhythm"), optional=_PERSON)
+        self._table = read_table(self.labels, required=("record", "rhythm"), optional=_PERSON)
         self._labelled = {name: path for name, path in self._headers.items() if self._table.get(name, {}).get("rhythm")}
         self.rhythms: tuple[str, ...] = tuple(sorted({self._table[name]["rhythm"] for name in self._labelled}))
         if not self.rhythms:
@@ -49,7 +49,7 @@ class WfdbRecords:
 
     def __iter__(self) -> Iterator[Recording | Exclusion]:
         """Yield the labelled records by patient, then why the others cannot be used."""
-        yield from _read_records(self.path, self._labelled, self._table, self.lead)
+        yield from read_records(self.path, self._labelled, self._table, self.lead)
         for name in sorted(self._headers.keys() - self._labelled.keys()):
             yield Exclusion(name, "no label")
         for name in sorted(self._table.keys() - self._headers.keys()):
@@ -57,7 +57,7 @@ class WfdbRecords:
 
     def provenance(self) -> dict[str, Any]:
         """Say format, files and checksum, over headers, signals and table."""
-        return _provenance(self.format, self.path, self.labels)
+        return provenance(self.format, self.path, _data_files(self.path, self.labels))
 
 
 class WfdbIcu:
@@ -76,20 +76,20 @@ class WfdbIcu:
         self.patients = None if patients is None else _find_table(self.path, patients)
         self._table: Table = {}
         if self.patients is not None:
-            self._table = _read_table(self.patients, required=("record", "patient"), optional=("age", "sex"))
+            self._table = read_table(self.patients, required=("record", "patient"), optional=("age", "sex"))
 
     def __len__(self) -> int:
         return len(self._headers.keys() | self._table.keys())
 
     def __iter__(self) -> Iterator[Recording | Exclusion]:
         """Yield the records by patient, then what the table names and the folder lacks."""
-        yield from _read_records(self.path, self._headers, self._table, self.lead)
+        yield from read_records(self.path, self._headers, self._table, self.lead)
         for name in sorted(self._table.keys() - self._headers.keys()):
             yield Exclusion(name, "no file")
 
     def provenance(self) -> dict[str, Any]:
         """Say format, files and checksum, over headers, signals and table."""
-        return _provenance(self.format, self.path, self.patients)
+        return provenance(self.format, self.path, _data_files(self.path, self.patients))
 
 
 def find_headers(folder: Path) -> dict[str, Path]:
@@ -103,7 +103,7 @@ def find_headers(folder: Path) -> dict[str, Path]:
         if path.stem in headers:
             raise ValueError(f"{path}: the record {path.stem} is there twice; rename one")
         headers[path.stem] = path.with_name(path.stem)
-        first, *rest = _header_lines(path) or [""]
+        first, *rest = header_lines(path) or [""]
         if re.match(r"\S+/\d+\s", first):
             segments.update(path.parent / line.split()[0] for line in rest)
     headers = {name: path for name, path in headers.items() if path not in segments}
@@ -112,7 +112,8 @@ def find_headers(folder: Path) -> dict[str, Path]:
     return headers
 
 
-def _header_lines(path: Path) -> list[str]:
+def header_lines(path: Path) -> list[str]:
+    """Read the lines of a header that are neither empty nor comments."""
     lines = path.read_text(encoding="latin-1").splitlines()
     return [line for line in lines if line.strip() and not line.startswith("#")]
 
@@ -128,7 +129,7 @@ def _find_table(folder: Path, table: Path | None) -> Path:
     raise FileNotFoundError(f"{candidates[-1]}: no such table among {len(tables)} .csv there; name the table")
 
 
-def _read_table(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> Table:
+def read_table(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> Table:
     """Read the named columns of a CSV as stripped text, by record, whose folder and suffix are dropped."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
@@ -148,23 +149,28 @@ def _read_table(path: Path, required: tuple[str, ...], optional: tuple[str, ...]
     return rows
 
 
-def _read_records(folder: Path, headers: dict[str, Path], table: Table, lead: str) -> Iterator[Recording | Exclusion]:
-    """Read the records one at a time, sorted by patient; ValueError at the end if none had the lead."""
+def read_records(folder: Path, headers: dict[str, Path], table: Table, lead: str) -> Iterator[Recording | Exclusion]:
+    """Read one lead of the records, one at a time, sorted by patient.
+
+    headers: name, and path without .hea. table: what is known of a record beside its header, by name, out of
+    patient (else the record's name), rhythm, age, sex. ValueError at the end if no record in the folder had the lead.
+    """
     patients = {name: table.get(name, {}).get("patient") or name for name in headers}
     leads: set[str] = set()
     for name in sorted(headers, key=lambda name: (patients[name], name)):
+        row = table.get(name, {})
         header = _read_header(headers[name])
         if header is None:
-            yield Exclusion(name, "unreadable")
+            yield Exclusion(name, "unreadable", row.get("rhythm"))
             continue
         names = _lead_names(header)
         leads.update(names)
         channels = [index for index, each in enumerate(names) if each.casefold() == lead.casefold()]
         if channels:
-            channel, row = channels[0], table.get(name, {})
+            channel = channels[0]
             yield _read_channel(headers[name], channel, names[channel], patients[name], row)
         else:
-            yield Exclusion(name, f"no lead {lead}")
+            yield Exclusion(name, f"no lead {lead}", row.get("rhythm"))
     if leads and lead.casefold() not in {each.casefold() for each in leads}:
         raise ValueError(f"{folder}: no record has lead {lead}, only {', '.join(sorted(leads))}; set lead")
 
@@ -184,33 +190,33 @@ def _lead_names(header: wfdb.Record | wfdb.MultiRecord) -> list[str]:
 
 def _read_channel(path: Path, channel: int, lead: str, patient: str, row: dict[str, str]) -> Recording | Exclusion:
     """Read one channel at its own rate: wfdb would average a channel that is faster than the record."""
-    name = path.name
+    name, rhythm = path.name, row.get("rhythm")
     try:
         with np.errstate(all="ignore"):
             record = wfdb.rdrecord(str(path), channels=[channel], smooth_frames=False, return_res=32)
         signal, unit = record.e_p_signal[0], _unit(path, str(record.units[0]))
         rate_hz = float(record.fs * record.samps_per_frame[0])
     except Exception:
-        return Exclusion(name, "unreadable")
+        return Exclusion(name, "unreadable", rhythm)
     if unit.casefold() not in MV_PER_UNIT:
-        return Exclusion(name, f"unit {unit}")
+        return Exclusion(name, f"unit {unit}", rhythm)
     if not (signal.size and rate_hz > 0):
-        return Exclusion(name, "unreadable")
+        return Exclusion(name, "unreadable", rhythm)
     ecg_mv = np.asarray(signal * np.float32(MV_PER_UNIT[unit.casefold()]), dtype=np.float32)
-    age, sex = _age_and_sex(row, record.comments or [])
-    return Recording(ecg_mv, rate_hz, lead, patient, name, row.get("rhythm"), age, sex)
+    age, sex = age_and_sex(row, record.comments or [])
+    return Recording(ecg_mv, rate_hz, lead, patient, name, rhythm, age, sex)
 
 
 def _unit(path: Path, unit: str) -> str:
     """Give back the micro sign that wfdb drops with all that is not ASCII, taking microvolts for volts."""
     if unit in ("v", "V"):
-        lines = _header_lines(path.with_name(f"{path.name}.hea"))
+        lines = header_lines(path.with_name(f"{path.name}.hea"))
         if any(re.search(r"/[^\x00-\x7f]+[vV]", line) for line in lines):
             return "uV"
     return unit
 
 
-def _age_and_sex(row: dict[str, str], comments: list[str]) -> tuple[float, Sex]:
+def age_and_sex(row: dict[str, str], comments: list[str]) -> tuple[float, Sex]:
     """Take age and sex from the table, or the header: `Age: 85`, `Sex: Male`, or `69 M`."""
     text = "\n".join(comments)
     mit_bih = re.match(r"\s*(-?\d+)\s+([MF])\b", text)
@@ -225,17 +231,10 @@ def _age_and_sex(row: dict[str, str], comments: list[str]) -> tuple[float, Sex]:
     return age if 0 <= age <= 120 else math.nan, SEX_WORDS.get(sex_text.casefold(), "unknown")
 
 
-def _provenance(source_format: str, folder: Path, table: Path | None) -> dict[str, Any]:
-    """Count the files and sum them up: SHA-256 of what `sha256sum` prints for headers, signals, table."""
+def _data_files(folder: Path, table: Path | None) -> set[Path]:
+    """Find headers, the signals that they name, and the table."""
     present = {path for path in folder.rglob("*") if path.is_file()}
     files = {path for path in present if path.suffix == ".hea"}
     for header in tuple(files):
-        files |= {header.parent / line.split()[0] for line in _header_lines(header)[1:]} & present
-    names = {path.relative_to(folder).as_posix(): path for path in files}
-    if table is not None:
-        names[table.name] = table
-    digest = hashlib.sha256()
-    for name, path in sorted(names.items()):
-        with path.open("rb") as file:
-            digest.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
-    return {"format": source_format, "files": len(names), "checksum": digest.hexdigest()}
+        files |= {header.parent / line.split()[0] for line in header_lines(header)[1:]} & present
+    return files if table is None else files | {table}

@@ -1,0 +1,292 @@
+"""Own recordings as plain numbers, CSV or NPY: a folder of one file a recording, or one table of a row a window.
+
+Such files do not say what they hold, so whoever has made them does: rate, unit and lead. A CSV is separated by
+semicolons, tabs or commas, whichever its first line has, with points in its decimals; its first line is a header if
+there is anything in it that is no number. An empty cell is a missing sample. A cell of other text makes the recording
+unreadable.
+
+folder     NAME.csv or NAME.npy, (T,) or (T, columns), is the recording NAME. Of several columns the one counts that
+           the header calls by the lead's name, or the one that `column` says.
+table      a CSV or NPY file, (N, L). A CSV column with the header `record` names the rows; else they are
+           numbered from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ecg_tl.sources import Exclusion, Recording
+from ecg_tl.sources.files import provenance
+from ecg_tl.sources.wfdb import MV_PER_UNIT, Table, age_and_sex, read_table
+
+PLAUSIBLE_MV = (0.05, 20.0)
+"""Between these a median peak-to-peak is taken at its word: an ECG has 0.2 to 5 mV, and units are off by 1,000."""
+
+_LOOKED_AT = 200
+_LOOKED_AT_S = 10.0
+_ROWS_AT_ONCE = 1024
+_SUFFIXES = (".csv", ".npy")
+
+
+class PlainFiles:
+    """CSV or NPY files of one lead: a folder of recordings, or one table of windows, labelled or not.
+
+    path: the folder or the table, as this module says. rate_hz, unit (mV, uV or V) and lead have to be given. labels:
+    a CSV `record,rhythm[,patient,age,sex]`, as a path or a name beside the recordings, makes the source labelled;
+    patients: a CSV `record,patient[,age,sex]`, is for unlabelled ones. Without either a recording is a patient.
+    column: counted from 1. trust_unit: leave out the check that amplitudes are those of an ECG.
+    FileNotFoundError if path or table is missing; ValueError naming what was not said, or if nothing can be made of
+    the files, or if the median peak-to-peak of up to 200 recordings is none of an ECG.
+    """
+
+    format = "csv"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rate_hz: float | None = None,
+        unit: str | None = None,
+        lead: str | None = None,
+        labels: Path | None = None,
+        patients: Path | None = None,
+        column: int | None = None,
+        trust_unit: bool = False,
+    ) -> None:
+        if rate_hz is None or not rate_hz > 0:
+            raise ValueError(
+                f"source.rate_hz: say how many samples a second; {path} does not, and {rate_hz} is no rate"
+            )
+        if unit is None or unit.casefold() not in MV_PER_UNIT:
+            raise ValueError(f"source.unit: say mV, uV or V; {path} does not, and {unit} is none of them")
+        if not lead:
+            raise ValueError(f"source.lead: say which lead it is, like II; {path} does not")
+        if labels is not None and patients is not None:
+            raise ValueError(f"source.patients={patients}: source.labels says whose a recording is; leave one out")
+        if column is not None and column < 1:
+            raise ValueError(f"source.column={column}: columns count from 1; raise it")
+        self.path, self.rate_hz, self.unit, self.lead, self.column = Path(path), rate_hz, unit, lead, column
+        self.table_path = self._find_table(labels or patients)
+        self._table: Table = {}
+        if self.table_path is not None:
+            key = "patient" if labels is None else "rhythm"
+            optional = tuple(name for name in ("patient", "age", "sex") if name != key)
+            self._table = read_table(self.table_path, ("record", key), optional)
+        self._reader = _Folder(self.path, lead, column, self.table_path) if self.path.is_dir() else _Rows(self.path)
+        self._recordings = self._reader.names
+        known = [self._table[name]["rhythm"] for name in self._recordings if name in self._table] if labels else []
+        self.rhythms: tuple[str, ...] = tuple(sorted({rhythm for rhythm in known if rhythm}))
+        if labels is not None and not self.rhythms:
+            raise ValueError(f"{self.table_path}: labels none of the {len(self._recordings)} recordings in {self.path}")
+        if not trust_unit:
+            self._check_amplitude()
+
+    def __len__(self) -> int:
+        return len(set(self._recordings) | self._table.keys())
+
+    def __iter__(self) -> Iterator[Recording | Exclusion]:
+        """Yield the recordings by patient, then what has no label or no file."""
+        usable = [name for name in self._recordings if not self.rhythms or self._table.get(name, {}).get("rhythm")]
+        place: dict[str, int] = {}
+        for name in usable:
+            place.setdefault(self._patient(name), len(place))
+        for name in sorted(usable, key=lambda name: place[self._patient(name)]):
+            row = self._table.get(name, {})
+            ecg_mv, rhythm = self._read_mv(name), row.get("rhythm")
+            if isinstance(ecg_mv, str):
+                yield Exclusion(name, ecg_mv, rhythm)
+                continue
+            age, sex = age_and_sex(row, [])
+            yield Recording(ecg_mv, self.rate_hz, self.lead, self._patient(name), name, rhythm, age, sex)
+        for name in self._recordings:
+            if self.rhythms and not self._table.get(name, {}).get("rhythm"):
+                yield Exclusion(name, "no label")
+        for name in sorted(self._table.keys() - set(self._recordings)):
+            yield Exclusion(name, "no file", self._table[name].get("rhythm") or None)
+
+    def provenance(self) -> dict[str, Any]:
+        """Say format, files and checksum, and what the files were said to hold."""
+        folder = self.path if self.path.is_dir() else self.path.parent
+        files = [*self._reader.files, *([] if self.table_path is None else [self.table_path])]
+        said = {"rate_hz": self.rate_hz, "unit": self.unit, "lead": self.lead}
+        return provenance(self.format, folder, files) | {"said": said}
+
+    def _patient(self, name: str) -> str:
+        return self._table.get(name, {}).get("patient") or name
+
+    def _find_table(self, table: Path | None) -> Path | None:
+        if not self.path.exists():
+            raise FileNotFoundError(f"{self.path}: no such folder or file; set source.path to the recordings")
+        if table is None:
+            return None
+        folder = self.path if self.path.is_dir() else self.path.parent
+        for candidate in (folder / table, Path(table)):
+            if candidate.is_file():
+                return candidate
+        raise FileNotFoundError(f"{folder / table}: no such table; name one with the records in it")
+
+    def _read_mv(self, name: str) -> np.ndarray | str:
+        """Read a recording, (T,) float32 millivolts, or say why it cannot be."""
+        signal = self._reader.read(name)
+        if isinstance(signal, str):
+            return signal
+        return np.asarray(signal * np.float32(MV_PER_UNIT[self.unit.casefold()]), dtype=np.float32)
+
+    def _check_amplitude(self) -> None:
+        names = list(self._recordings)
+        swings_mv = []
+        for index in np.unique(np.linspace(0, len(names) - 1, min(len(names), _LOOKED_AT)).astype(int)):
+            ecg_mv = self._read_mv(names[index])
+            if isinstance(ecg_mv, str):
+                continue
+            middle, half = ecg_mv.size // 2, round(_LOOKED_AT_S / 2 * self.rate_hz)
+            stretch_mv = ecg_mv[max(0, middle - half) : middle + half]
+            stretch_mv = stretch_mv[np.isfinite(stretch_mv)]
+            if stretch_mv.size and np.ptp(stretch_mv) > 0:
+                swings_mv.append(np.ptp(stretch_mv))
+        if swings_mv and not PLAUSIBLE_MV[0] <= (median_mv := float(np.median(swings_mv))) <= PLAUSIBLE_MV[1]:
+            raise ValueError(
+                f"{self.path}: unit? median peak-to-peak is {median_mv:.3g} mV, and an ECG has 0.2 to 5; "
+                f"set source.unit or, if {self.unit} is right, source.trust_unit=true"
+            )
+
+
+class _Folder:
+    """A folder of one file a recording, each read when it is asked for."""
+
+    def __init__(self, folder: Path, lead: str, column: int | None, table: Path | None) -> None:
+        self.lead, self.column = lead, column
+        paths: dict[str, Path] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() not in _SUFFIXES or (table is not None and path.samefile(table)):
+                continue
+            if path.stem in paths:
+                raise ValueError(f"{path}: the recording {path.stem} is there twice; rename one")
+            paths[path.stem] = path
+        if not paths:
+            raise FileNotFoundError(f"{folder}: no recording (*.csv, *.npy) here; set source.path to the recordings")
+        self._paths = paths
+        self.names, self.files = list(paths), list(paths.values())
+
+    def read(self, name: str) -> np.ndarray | str:
+        """Read a recording, (T,) in its unit, or say why it cannot be."""
+        path = self._paths[name]
+        try:
+            return self._of_array(path) if path.suffix.lower() == ".npy" else self._of_csv(path)
+        except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, OSError):
+            return "unreadable"
+
+    def _of_array(self, path: Path) -> np.ndarray | str:
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError):
+            return "unreadable"
+        if not isinstance(values, np.ndarray) or values.ndim not in (1, 2) or values.dtype.kind not in "iuf":
+            return "unreadable"
+        values = values.reshape(len(values), -1)
+        column = self._choose(path, None, values.shape[1])
+        return column if isinstance(column, str) else values[:, column].astype(np.float32)
+
+    def _of_csv(self, path: Path) -> np.ndarray | str:
+        separator, first, header = _first_line(path)
+        column = self._choose(path, first if header else None, len(first))
+        if isinstance(column, str):
+            return column
+        options: dict[str, Any] = {"sep": separator, "header": 0 if header else None}
+        table = pd.read_csv(path, skip_blank_lines=False, low_memory=False, **options)
+        values = table.iloc[:, column]
+        return values.to_numpy(np.float32) if _fits(table) and values.dtype.kind in "iuf" else "unreadable"
+
+    def _choose(self, path: Path, header: list[str] | None, count: int) -> int | str:
+        """Choose the lead's column, counted from 0, or say why there is none."""
+        if self.column is not None:
+            return self.column - 1 if self.column <= count else f"no column {self.column}"
+        places = [index for index, name in enumerate(header or []) if name.casefold() == self.lead.casefold()]
+        if places:
+            return places[0]
+        if count == 1:
+            return 0
+        if header is None:
+            raise ValueError(f"source.column: say which of {count} is lead {self.lead}; {path} has no header that does")
+        return f"no lead {self.lead}"
+
+
+class _Rows:
+    """A table of a row a recording: an NPY stays in its file, a CSV is held in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.files = [path]
+        if path.suffix.lower() not in _SUFFIXES:
+            raise ValueError(f"{path}: neither a folder nor .csv nor .npy; set source.path to one of them")
+        self._unreadable: set[int] = set()
+        try:
+            if path.suffix.lower() == ".npy":
+                self._rows = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+                names: list[str] = []
+            else:
+                self._rows, names = self._load(path)
+        except (ValueError, OSError, EOFError) as error:
+            raise ValueError(f"{path}: no table of numbers, a row a window ({str(error).splitlines()[0]})") from error
+        if self._rows.ndim != 2 or not self._rows.size or self._rows.dtype.kind not in "iuf":
+            shape = self._rows.shape
+            raise ValueError(
+                f"{path}: {self._rows.dtype} {shape} is no table (rows, samples); put recordings in a folder"
+            )
+        self.names = names or [str(index) for index in range(len(self._rows))]
+        self._place = {name: index for index, name in enumerate(self.names)}
+        if len(self._place) < len(self.names):
+            raise ValueError(
+                f"{path}: {len(self.names) - len(self._place)} rows have a record's name again; rename them"
+            )
+
+    def read(self, name: str) -> np.ndarray | str:
+        """Read a row, (L,) in its unit, or say why it cannot be."""
+        place = self._place[name]
+        return "unreadable" if place in self._unreadable else np.asarray(self._rows[place], dtype=np.float32)
+
+    def _load(self, path: Path) -> tuple[np.ndarray, list[str]]:
+        """Read a CSV some rows at a time; cells of text become NaN and their rows unreadable."""
+        separator, first, header = _first_line(path)
+        blocks: list[np.ndarray] = []
+        names: list[str] = []
+        key = next((index for index, name in enumerate(first) if header and name.casefold() == "record"), None)
+        options: dict[str, Any] = {"sep": separator, "header": 0 if header else None}
+        if key is not None:
+            options["converters"] = {key: str.strip}
+        with pd.read_csv(path, low_memory=False, chunksize=_ROWS_AT_ONCE, **options) as chunks:
+            for chunk in chunks:
+                if not _fits(chunk):
+                    raise ValueError("rows have more cells than the header")
+                if key is not None:
+                    names += chunk.pop(chunk.columns[key]).tolist()
+                numbers = chunk.apply(pd.to_numeric, errors="coerce")
+                bad = (numbers.isna() & chunk.notna()).any(axis=1).to_numpy()
+                self._unreadable.update((np.flatnonzero(bad) + sum(map(len, blocks))).tolist())
+                blocks.append(numbers.to_numpy(np.float32))
+        return np.concatenate(blocks), names
+
+
+def _fits(table: pd.DataFrame) -> bool:
+    """Tell whether no row is longer than the header, as with decimal commas: pandas would take cells for an index."""
+    return isinstance(table.index, pd.RangeIndex)
+
+
+def _first_line(path: Path) -> tuple[str, list[str], bool]:
+    """Look at a CSV's first line: what separates it, its cells, and whether it is a header."""
+    with path.open(encoding="utf-8-sig") as file:
+        line = file.readline().rstrip("\r\n")
+    separator = next((mark for mark in (";", "\t", ",") if mark in line), ",")
+    cells = [cell.strip().strip('"') for cell in line.split(separator)]
+    return separator, cells, not all(_is_number(cell) for cell in cells)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return not cell or bool(float(cell) or True)
+    except ValueError:
+        return False
