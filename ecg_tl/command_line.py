@@ -19,7 +19,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from ecg_tl.config import nearest, register
+from ecg_tl.checks import nearest
+from ecg_tl.config import register
 
 _BESIDE, _ABOVE = (parent / "conf" for parent in Path(__file__).resolve().parents[:2])
 CONF = _BESIDE if _BESIDE.is_dir() else _ABOVE

@@ -5,180 +5,13 @@ Only the entries see this module: below them a function takes plain arguments.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """Find the known word that a misspelt one most likely meant."""
-    return max(sorted(words), key=lambda known: difflib.SequenceMatcher(None, word, known).ratio())
-
-
-def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{key}={value}: not one of {', '.join(allowed)}; did you mean {nearest(value, allowed)}?")
-
-
-def _at_least(key: str, value: float, limit: float) -> None:
-    if not value >= limit:
-        raise ValueError(f"{key}={value}: must be at least {limit}")
-
-
-def _positive(key: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{key}={value}: must be a number above 0")
-
-
-def _a_name(key: str, value: str) -> None:
-    if not value or any(sign in value for sign in "/\\:*?\"<>|'") or value.startswith("."):
-        raise ValueError(f"{key}={value!r}: names a folder; use letters, digits, '-', '_' and '.'")
-
-
-@dataclass
-class SourceConfig:
-    """A raw format; each has its own options below, so that one that it does not read is an error."""
-
-    name: str = MISSING
-
-
-@dataclass
-class SyntheticSource(SourceConfig):
-    """Embedded labelled records."""
-
-    records: int = MISSING
-    seed: int = MISSING
-    window_s: float = MISSING
-
-    def __post_init__(self) -> None:
-        _at_least("source.records", self.records, 55)
-        _at_least("source.seed", self.seed, 0)
-        _at_least("source.window_s", self.window_s, 1)
-
-
-@dataclass
-class WindowDraw(SourceConfig):
-    """How windows are drawn from long recordings: so many at random for each patient, or all of them."""
-
-    windows_per_patient: int | str = MISSING
-    seed: int = MISSING
-
-    def __post_init__(self) -> None:
-        _at_least("source.seed", self.seed, 0)
-        if self.windows_per_patient == "all":
-            return
-        if isinstance(self.windows_per_patient, str):
-            raise ValueError(f"source.windows_per_patient={self.windows_per_patient}: give a number or all")
-        _at_least("source.windows_per_patient", self.windows_per_patient, 1)
-
-
-@dataclass
-class SyntheticIcuSource(WindowDraw):
-    """Embedded ICU recordings."""
-
-    patients: int = MISSING
-    recording_s: float = MISSING
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _at_least("source.patients", self.patients, 2)
-        _at_least("source.recording_s", self.recording_s, 10)
-
-
-@dataclass
-class WfdbSource(SourceConfig):
-    """A folder of WFDB records and a CSV of their rhythms; labels names the CSV where it is not plain."""
-
-    path: str = MISSING
-    labels: str | None = MISSING
-    lead: str = MISSING
-    window_s: float = MISSING
-
-    def __post_init__(self) -> None:
-        _at_least("source.window_s", self.window_s, 1)
-
-
-@dataclass
-class WfdbIcuSource(WindowDraw):
-    """A folder of long WFDB recordings; patients names a CSV of who is recorded where one is needed."""
-
-    path: str = MISSING
-    patients: str | None = MISSING
-    lead: str = MISSING
-
-
-@dataclass
-class ShaoxingFigshareSource(SourceConfig):
-    """The figshare copy of the Shaoxing database."""
-
-    path: str = MISSING
-    window_s: float = MISSING
-
-    def __post_init__(self) -> None:
-        _at_least("source.window_s", self.window_s, 1)
-
-
-@dataclass
-class ShaoxingPhysionetSource(ShaoxingFigshareSource):
-    """The PhysioNet copy, or its Challenge 2021 form."""
-
-    lead: str = MISSING
-    hospital: str = MISSING
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _one_of("source.hospital", self.hospital, ("shaoxing", "ningbo", "all"))
-
-
-@dataclass
-class PtbxlSource(ShaoxingFigshareSource):
-    """PTB-XL."""
-
-    lead: str = MISSING
-    records_hz: int = MISSING
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.records_hz not in (100, 500):
-            raise ValueError(f"source.records_hz={self.records_hz}: PTB-XL has files of 100 and of 500 Hz")
-
-
-@dataclass
-class Hdf5IcuSource(WindowDraw):
-    """ICU recordings in the HDF5 layout that `ecg_tl.sources.hdf5_icu` describes; a longer stay is sampled."""
-
-    path: str = MISSING
-    lead: str = MISSING
-    hours_per_patient: float | None = MISSING
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.hours_per_patient is not None:
-            _at_least("source.hours_per_patient", self.hours_per_patient, 1 / 6)
-
-
-@dataclass
-class CsvSource(WindowDraw):
-    """Own recordings as CSV or NPY; what they are is for the user to say."""
-
-    path: str = MISSING
-    rate_hz: float = MISSING
-    unit: str = MISSING
-    lead: str = MISSING
-    labels: str | None = MISSING
-    patients: str | None = MISSING
-    column: int | None = MISSING
-    window_s: float = MISSING
-    trust_unit: bool = MISSING
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _positive("source.rate_hz", self.rate_hz)
-        _one_of("source.unit", self.unit, ("mV", "uV", "V"))
-        _at_least("source.window_s", self.window_s, 1)
+from ecg_tl.checks import a_name, at_least, one_of, positive
+from ecg_tl.source_config import SOURCES, SourceConfig
 
 
 @dataclass
@@ -191,8 +24,8 @@ class DataConfig:
     test_fraction: float = MISSING
 
     def __post_init__(self) -> None:
-        _at_least("data.records", self.records, 55)
-        _at_least("data.seed", self.seed, 0)
+        at_least("data.records", self.records, 55)
+        at_least("data.seed", self.seed, 0)
         if not 0 < self.test_fraction < 1:
             raise ValueError(f"data.test_fraction={self.test_fraction}: must lie between 0 and 1")
 
@@ -208,9 +41,9 @@ class CorpusConfig:
     test_fraction: float = MISSING
 
     def __post_init__(self) -> None:
-        _at_least("corpus.patients", self.patients, 2)
-        _at_least("corpus.windows_per_patient", self.windows_per_patient, 1)
-        _at_least("corpus.seed", self.seed, 0)
+        at_least("corpus.patients", self.patients, 2)
+        at_least("corpus.windows_per_patient", self.windows_per_patient, 1)
+        at_least("corpus.seed", self.seed, 0)
         if not 0 < self.test_fraction < 1:
             raise ValueError(f"corpus.test_fraction={self.test_fraction}: must lie between 0 and 1")
 
@@ -227,10 +60,10 @@ class ModelConfig:
     head: str = MISSING
 
     def __post_init__(self) -> None:
-        _one_of("model.kind", self.kind, ("residual", "released"))
-        _one_of("model.head", self.head, ("pooled", "latent"))
+        one_of("model.kind", self.kind, ("residual", "released"))
+        one_of("model.head", self.head, ("pooled", "latent"))
         for name in ("width", "latent", "kernel", "late_kernel"):
-            _at_least(f"model.{name}", getattr(self, name), 1)
+            at_least(f"model.{name}", getattr(self, name), 1)
         for name in ("kernel", "late_kernel"):
             if getattr(self, name) % 2 == 0:
                 raise ValueError(f"model.{name}={getattr(self, name)}: must be odd, so that a window keeps its length")
@@ -244,8 +77,8 @@ class InitConfig:
     weights: str = MISSING
 
     def __post_init__(self) -> None:
-        _one_of("init", self.name, ("transfer", "random", "image"))
-        _one_of("init.weights", self.weights, ("imagenet", "random", "auto"))
+        one_of("init", self.name, ("transfer", "random", "image"))
+        one_of("init.weights", self.weights, ("imagenet", "random", "auto"))
 
 
 @dataclass
@@ -257,10 +90,10 @@ class TrainerConfig:
     threads: int | None = MISSING
 
     def __post_init__(self) -> None:
-        _one_of("trainer.accelerator", self.accelerator, ("cpu", "gpu"))
-        _one_of("trainer.precision", self.precision, ("auto", "32-true", "bf16-mixed"))
+        one_of("trainer.accelerator", self.accelerator, ("cpu", "gpu"))
+        one_of("trainer.precision", self.precision, ("auto", "32-true", "bf16-mixed"))
         if self.threads is not None:
-            _at_least("trainer.threads", self.threads, 1)
+            at_least("trainer.threads", self.threads, 1)
 
 
 @dataclass
@@ -272,7 +105,7 @@ class LoggerConfig:
     entity: str | None = None
 
     def __post_init__(self) -> None:
-        _one_of("logger", self.name, ("wandb", "csv"))
+        one_of("logger", self.name, ("wandb", "csv"))
 
 
 @dataclass
@@ -313,12 +146,12 @@ class StudyConfig:
     logger: LoggerConfig = MISSING
 
     def __post_init__(self) -> None:
-        _a_name("study", self.study)
-        _at_least("seed", self.seed, 0)
-        _at_least("split_seed", self.split_seed, 0)
-        _at_least("epochs", self.epochs, 1)
-        _at_least("batch_size", self.batch_size, 2)
-        _positive("learning_rate", self.learning_rate)
+        a_name("study", self.study)
+        at_least("seed", self.seed, 0)
+        at_least("split_seed", self.split_seed, 0)
+        at_least("epochs", self.epochs, 1)
+        at_least("batch_size", self.batch_size, 2)
+        positive("learning_rate", self.learning_rate)
 
 
 @dataclass
@@ -332,8 +165,8 @@ class PretrainConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _one_of("schedule", self.schedule, ("one_cycle", "constant"))
-        _at_least("patience", self.patience, 1)
+        one_of("schedule", self.schedule, ("one_cycle", "constant"))
+        at_least("patience", self.patience, 1)
 
 
 @dataclass
@@ -361,20 +194,8 @@ class TablesConfig:
     trials: str | None = MISSING
 
     def __post_init__(self) -> None:
-        _a_name("study", self.study)
+        a_name("study", self.study)
 
-
-SOURCES: dict[str, type[SourceConfig]] = {
-    "synthetic": SyntheticSource,
-    "synthetic_icu": SyntheticIcuSource,
-    "wfdb": WfdbSource,
-    "wfdb_icu": WfdbIcuSource,
-    "shaoxing_figshare": ShaoxingFigshareSource,
-    "shaoxing_physionet": ShaoxingPhysionetSource,
-    "ptbxl": PtbxlSource,
-    "hdf5_icu": Hdf5IcuSource,
-    "csv": CsvSource,
-}
 
 ENTRIES: dict[str, type] = {
     "prepare": PrepareConfig,

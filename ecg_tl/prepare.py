@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ecg_tl import command_line
-from ecg_tl import config as options
+from ecg_tl import source_config as options
 from ecg_tl.audit import AuditReport, audit
+from ecg_tl.config import PrepareConfig
 from ecg_tl.info import info
 from ecg_tl.rows import write_rows
 from ecg_tl.sources import Source
 from ecg_tl.sources.csv import PlainFiles
-from ecg_tl.sources.hdf5_icu import Hdf5Icu, write_raw_icu
+from ecg_tl.sources.hdf5_icu import Hdf5Icu
+from ecg_tl.sources.hdf5_icu_writer import write_raw_icu
 from ecg_tl.sources.ptbxl import Ptbxl
 from ecg_tl.sources.shaoxing_figshare import ShaoxingFigshare
 from ecg_tl.sources.shaoxing_physionet import ShaoxingPhysionet
@@ -23,7 +25,7 @@ from ecg_tl.splits import stratified_split, tie
 from ecg_tl.store import Store, open_store
 
 
-def main(config: options.PrepareConfig) -> None:
+def main(config: PrepareConfig) -> None:
     """Write a store and print what is in it and what was left out; or write raw recordings, or report on stores."""
     if config.info:
         print(info(Path(config.info)))

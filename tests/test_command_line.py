@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ecg_tl import command_line
-from ecg_tl.config import TrainConfig, nearest
+from ecg_tl.checks import nearest
+from ecg_tl.config import TrainConfig
 
 
 def told(monkeypatch: pytest.MonkeyPatch, entry: str, *words: str) -> list[Any]:

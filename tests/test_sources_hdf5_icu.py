@@ -14,7 +14,8 @@ import pytest
 
 from ecg_tl.rows import write_rows
 from ecg_tl.sources import Exclusion, Recording
-from ecg_tl.sources.hdf5_icu import Hdf5Icu, write_raw_icu
+from ecg_tl.sources.hdf5_icu import Hdf5Icu
+from ecg_tl.sources.hdf5_icu_writer import write_raw_icu
 from ecg_tl.sources.synthetic import SyntheticIcu, SyntheticRecords
 from ecg_tl.waveform import WINDOW
 from tests.fabricate import ecg_mv

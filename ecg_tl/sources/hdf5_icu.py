@@ -35,7 +35,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ecg_tl.sources import Exclusion, Recording, Sex, Source
+from ecg_tl.sources import Exclusion, Recording, Sex
 from ecg_tl.sources.wfdb import MV_PER_UNIT, age_and_sex
 
 DEVICE_RATE_HZ = {"nihon kohden": 250.0, "philips": 500.0}
@@ -43,8 +43,6 @@ DEVICE_RATE_HZ = {"nihon kohden": 250.0, "philips": 500.0}
 PIECE_S = 600.0
 """A longer segment is read in pieces of this length: conditioning takes twenty times the memory of a piece."""
 
-_WRITTEN_MV_PER_UNIT = 0.001
-_WRITTEN_MISSING = -32768
 _BLOCK_ROWS = 256
 _NAMES_AT_ONCE = 65536
 
@@ -171,43 +169,6 @@ class Hdf5Icu:
             raise ValueError(f"{self.path}: no recording in it; it needs a group a patient, or /ecg and /patient")
         if self.lead.casefold() not in {lead.casefold() for lead in leads}:
             raise ValueError(f"{self.path}: no record has lead {self.lead}, only {', '.join(sorted(leads))}; set lead")
-
-
-def write_raw_icu(source: Source, path: Path, compression: str | None = None) -> None:
-    """Write an unlabelled source as a file that `Hdf5Icu` reads, a group a patient; it appears whole or not at all.
-
-    Samples become int16 microvolts, those beyond +-32.767 mV the nearest it holds. compression: None, gzip or
-    lzf. ValueError if path exists or the source is labelled.
-    """
-    path = Path(path)
-    if path.exists():
-        raise ValueError(f"{path} exists; remove it or choose another file")
-    if source.rhythms:
-        raise ValueError(f"{path}: source {source.format} is labelled, and this layout has no rhythms; choose another")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with h5py.File(partial, "w") as file:
-            file.attrs.update(mv_per_unit=_WRITTEN_MV_PER_UNIT, unit="mV", missing=_WRITTEN_MISSING)
-            for item in source:
-                if isinstance(item, Recording):
-                    _write_segment(file.require_group(item.patient), item, compression)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _write_segment(group: h5py.Group, item: Recording, compression: str | None) -> None:
-    steps = np.clip(np.rint(item.ecg_mv.astype(np.float64) / _WRITTEN_MV_PER_UNIT), -32767, 32767)
-    values = np.where(np.isnan(steps), _WRITTEN_MISSING, steps).astype("<i2")
-    segment = group.create_dataset(
-        item.record.replace("/", "_"), data=values, compression=compression, shuffle=compression is not None
-    )
-    segment.attrs.update(rate_hz=item.rate_hz, lead=item.lead)
-    if "sex" not in group.attrs:
-        group.attrs["sex"] = item.sex
-        if math.isfinite(item.age):
-            group.attrs["age"] = item.age
 
 
 @contextmanager
