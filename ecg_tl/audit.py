@@ -16,8 +16,8 @@ from ecg_tl.store import Store
 from ecg_tl.waveform import RATE_HZ, centre_window
 
 MIN_OVERLAP = 1500
-"""Samples (6 s) that two cuts must share; then they must correlate by 0.99."""
-MIN_CORRELATION = 0.99
+"""Samples (6 s) that two cuts must share; then they must correlate by 0.995."""
+MIN_CORRELATION = 0.995
 LONG_OVERLAP = 1900
 """Samples from which 0.98 will do: distinct beats agree by chance less often the longer they are compared."""
 LONG_MIN_CORRELATION = 0.98
@@ -27,11 +27,13 @@ MAX_SHARE_OF_SELF = 0.15
 _FINE_SD, _WIDE_SD = 3.0, 13.0
 _SEGMENT = np.arange(0, 750, 8)
 _SEGMENT_SD = 20.0
-_SEGMENT_CORRELATION = 0.96
+_SEGMENT_CORRELATION = 0.975
 _ANCHOR_REACH = 50
 _SELF_LAG = 50
 _TABLES, _BITS, _FINE_BITS, _NEIGHBOURS = 4, 24, 16, 24
 _SLACK = 3
+_LATE_PEAKS, _ROW_SPAN = 3, 1 << 24
+_PARTS = 4
 _ROUGH_CORRELATION = 0.85
 _BLOCK_ROWS, _BLOCK_PRINTS, _BLOCK_PAIRS, _PENDING = 1024, 65_536, 1024, 500_000
 _SHOWN = 5
@@ -140,6 +142,25 @@ def _alike(left: _Prints, right: _Prints, pairs: tuple[np.ndarray, np.ndarray]) 
     return alike
 
 
+def _agree_at_the_end(left: _Prints, right: _Prints, pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Tell which pairs of stretches also agree at a late peak of their rows, at the same lag.
+
+    Three seconds of many hearts look alike; this looks at the rest without reading a row again.
+    """
+    agree = np.zeros(len(pairs[0]), dtype=bool)
+    lag = left.place[pairs[0]] - right.place[pairs[1]]
+    for one, other, own, others, shift in ((left, right, *pairs, -lag), (right, left, *pairs[::-1], lag)):
+        positions = other.row.astype(np.int64) * _ROW_SPAN + other.place
+        ends = np.searchsorted(one.row, one.row[own], side="right")
+        for back in range(1, _LATE_PEAKS + 1):
+            late = np.maximum(ends - back, own)
+            wanted = other.row[others].astype(np.int64) * _ROW_SPAN + one.place[late] + shift
+            mate = np.minimum(np.searchsorted(positions, wanted - _SLACK), len(positions) - 1)
+            at_lag = np.flatnonzero(~agree & (np.abs(positions[mate] - wanted) <= _SLACK))
+            agree[at_lag] = _alike(one, other, (late[at_lag], mate[at_lag]))
+    return agree
+
+
 def find_same_signal(left: np.ndarray, right: np.ndarray | None = None, patient: np.ndarray | None = None) -> Matches:
     """Find the pairs of rows that hold the same signal, in any unit and gain, by at least 6 s of it.
 
@@ -160,9 +181,11 @@ def find_same_signal(left: np.ndarray, right: np.ndarray | None = None, patient:
         if right is None:
             kept = owner[prints.row[pairs[0]]] != owner[prints.row[pairs[1]]]
             pairs = (pairs[0][kept], pairs[1][kept])
-        alike = _alike(prints, other_prints, pairs)
-        rows = [side.row[of[alike]] for side, of in zip((prints, other_prints), pairs, strict=True)]
-        lag = prints.place[pairs[0][alike]] - other_prints.place[pairs[1][alike]]
+        for agree in (_alike, _agree_at_the_end):
+            kept = agree(prints, other_prints, pairs)
+            pairs = (pairs[0][kept], pairs[1][kept])
+        rows = [side.row[of] for side, of in zip((prints, other_prints), pairs, strict=True)]
+        lag = prints.place[pairs[0]] - other_prints.place[pairs[1]]
         if right is None:
             turned = rows[0] > rows[1]
             rows, lag = [np.minimum(*rows), np.maximum(*rows)], np.where(turned, -lag, lag)
@@ -211,18 +234,25 @@ def _correlation(a: np.ndarray, b: np.ndarray, lag: int) -> float:
     start, stop = _overlap(a, b, lag)
     if stop - start + _LOST < MIN_OVERLAP:
         return 0.0
-    a, b = a[start:stop], b[start - lag : stop - lag]
+    return _cosine(a[start:stop], b[start - lag : stop - lag])
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
     power = float(a @ a) * float(b @ b)
     return float(a @ b) / power**0.5 if power else 0.0
 
 
 def _is_same(a: np.ndarray, b: np.ndarray, correlation: float, lag: int) -> bool:
     start, stop = _overlap(a, b, lag)
-    long = stop - start + _LOST >= LONG_OVERLAP
-    if correlation < (LONG_MIN_CORRELATION if long else MIN_CORRELATION):
+    a, b = a[start:stop], b[start - lag : stop - lag]
+    least = LONG_MIN_CORRELATION if len(a) + _LOST >= LONG_OVERLAP else MIN_CORRELATION
+    if correlation < least:
         return False
-    itself = max(_self_correlation(a[start:stop]), _self_correlation(b[start - lag : stop - lag]))
-    return 1 - correlation <= MAX_SHARE_OF_SELF * (1 - itself)
+    # One artefact can outweigh all beats, so most of the stretch has to agree without it.
+    parts = zip(np.array_split(a, _PARTS), np.array_split(b, _PARTS), strict=True)
+    if np.median([_cosine(*part) for part in parts]) < least:
+        return False
+    return 1 - correlation <= MAX_SHARE_OF_SELF * (1 - max(_self_correlation(a), _self_correlation(b)))
 
 
 def _self_correlation(beats: np.ndarray) -> float:

@@ -99,6 +99,11 @@ def test_distinct_rows_are_told_apart(labelled: Store, synthetic: Store, tmp_pat
         assert not len(find_same_signal(store.ecg, patient=store.patient).left), store.path.name
 
 
+def test_one_artefact_that_outweighs_all_beats_does_not_make_two_rows_the_same(labelled: Store) -> None:
+    spike = 20_000 * np.exp(-(((np.arange(2500) - 1100) / 8) ** 2))
+    assert not len(find_same_signal(units(labelled.ecg[:20] + spike)).left)
+
+
 def test_windows_of_one_patient_need_not_be_compared(labelled: Store) -> None:
     ecg = np.concatenate([labelled.ecg, labelled.ecg[:2]])
     patient = np.array([*labelled.patient, labelled.patient[0], "somebody else"])
