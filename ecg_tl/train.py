@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ecg_tl import command_line
-from ecg_tl.audit import overlap_with, same_signal_groups
+from ecg_tl.audit import overlap_with
 from ecg_tl.bundle import EncoderBundle, load_bundle
 from ecg_tl.callbacks import EpochBar, LearningCurve, WriteRecord
 from ecg_tl.config import TrainConfig
@@ -26,6 +26,7 @@ from ecg_tl.initialise import classifier_network
 from ecg_tl.modules import RhythmClassifier
 from ecg_tl.networks import Architecture
 from ecg_tl.records import RunRecord, fraction_name, read_record, run_folder, write_record
+from ecg_tl.same_signal import same_signal_groups
 from ecg_tl.spectrogram import Weights, cached_features, resolve_weights
 from ecg_tl.splits import bootstrap, row_checksums, stratified_split, tie
 from ecg_tl.store import Store, open_store, verify_content

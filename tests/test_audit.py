@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
-from ecg_tl.audit import audit, find_same_signal, overlap_with, same_signal_groups
+from ecg_tl.audit import audit, overlap_with
 from ecg_tl.rows import write_rows
+from ecg_tl.same_signal import find_same_signal, same_signal_groups
 from ecg_tl.sources.synthetic import SyntheticIcu, SyntheticRecords
 from ecg_tl.splits import row_checksums, stratified_split, tie
 from ecg_tl.store import Store, StoreWriter, open_store
@@ -97,6 +98,29 @@ def test_distinct_rows_are_told_apart(labelled: Store, synthetic: Store, tmp_pat
     synthetic_icu = write_rows(source, tmp_path / "icu.h5", lead="II", windows_per_patient=None)
     for store in (labelled, synthetic, fabricated_icu, synthetic_icu):
         assert not len(find_same_signal(store.ecg, patient=store.patient).left), store.path.name
+
+
+def test_paced_hearts_alike_to_the_sample_are_told_apart_by_their_noise() -> None:
+    since = np.arange(2500) % 150
+    beat = 1000 * np.exp(-(((since - 20) / 5) ** 2)) + 300 * np.exp(-(((since - 70) / 10) ** 2))
+    ecg = units(beat + np.random.default_rng(1).normal(0, 20, (20, 2500)))
+    assert not len(find_same_signal(ecg).left)
+    assert find_same_signal(ecg, ecg[:3]).left.tolist() == [0, 1, 2]
+
+
+def test_a_copy_drowned_in_noise_is_not_claimed(labelled: Store) -> None:
+    ecg = labelled.ecg[:20].astype(float)
+    drowned = units(ecg + np.random.default_rng(1).normal(0, 0.6, ecg.shape) * ecg.std(axis=1, keepdims=True))
+    assert not len(find_same_signal(labelled.ecg, drowned).left)
+
+
+@pytest.mark.parametrize("first", [100, 300])
+def test_the_lag_runs_from_the_left_row_to_the_right(labelled: Store, first: int) -> None:
+    second = 400 - first
+    ecg = np.concatenate([labelled.ecg[:9, first : first + WINDOW], labelled.ecg[:9, second : second + WINDOW]])
+    matches = find_same_signal(ecg)
+    assert list(zip(matches.left, matches.right, strict=True)) == [(row, row + 9) for row in range(9)]
+    assert matches.lag_s == pytest.approx((second - first) / 250)
 
 
 def test_one_artefact_that_outweighs_all_beats_does_not_make_two_rows_the_same(labelled: Store) -> None:
