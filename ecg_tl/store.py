@@ -226,7 +226,9 @@ def open_store(path: Path) -> Store:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise ValueError(f"{path}: not an HDF5 file, or cut short ({error}); {_AGAIN}") from error
+        raise ValueError(
+            f"{path}: not an HDF5 file, or cut short ({error}); name a store that python -m ecg_tl.prepare wrote"
+        ) from error
     with file:
         _check_layout(path, file)
         try:
