@@ -11,6 +11,7 @@ from ecg_tl import source_config as options
 from ecg_tl.audit import AuditReport, audit
 from ecg_tl.config import PrepareConfig
 from ecg_tl.info import info
+from ecg_tl.merge import merge
 from ecg_tl.rows import write_rows
 from ecg_tl.sources import Source
 from ecg_tl.sources.csv import PlainFiles
@@ -34,6 +35,10 @@ def main(config: PrepareConfig) -> None:
     elif config.raw:
         write_raw_icu(_source(config.source), Path(config.raw), "lzf")
         print(f"written to {config.raw}")
+    elif config.merge:
+        assert config.out is not None
+        rows = merge([open_store(Path(path)) for path in config.merge], Path(config.out))
+        print(f"{rows:,} windows of {len(config.merge)} stores, written to {config.out}")
     else:
         assert config.out is not None
         _write(config.source, Path(config.out))
