@@ -4,6 +4,7 @@ import pytest
 
 from ecg_tl.figures import example_curves, figure3, figure4, figure5
 from ecg_tl.learning_curve import learning_curve_index
+from ecg_tl.records import Cell
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -18,7 +19,7 @@ def text_stays_text():
 def curves_of(inits=("random", "image", "transfer"), fractions=(1.0, 0.25), n_seeds=2, n_epochs=5):
     generator = np.random.default_rng(0)
     return {
-        (init, fraction, seed): generator.uniform(0.2, 0.9, n_epochs)
+        Cell(init, fraction, seed): generator.uniform(0.2, 0.9, n_epochs)
         for init in inits
         for fraction in fractions
         for seed in range(n_seeds)
@@ -86,16 +87,21 @@ def test_figure5_with_imagenet_weights_does_not(tmp_path):
 
 def test_figure5_takes_an_incomplete_study(tmp_path):
     curves = curves_of(n_seeds=1)
-    del curves["image", 0.25, 0]
-    curves["transfer", 1.0, 3] = np.array([0.5])
-    curves["other", 1.0, 0] = np.array([0.1, np.nan, 0.3])
-    curves["another", 1.0, 0] = np.full(3, np.nan)
+    del curves[Cell("image", 0.25, 0)]
+    curves[Cell("transfer", 1.0, 3)] = np.array([0.5])
+    curves[Cell("other", 1.0, 0)] = np.array([0.1, np.nan, 0.3])
+    curves[Cell("another", 1.0, 0, 1)] = np.full(3, np.nan)
     check(figure5(curves, tmp_path / "figure5"), tmp_path / "figure5")
 
 
 def test_figure5_without_curves_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no learning curve"):
         figure5({}, tmp_path / "figure5")
+
+
+def test_figure5_refuses_a_curve_without_an_epoch(tmp_path):
+    with pytest.raises(ValueError, match=r"figure5: the curve of .*random.* has no epoch"):
+        figure5({Cell("random", 1.0, 0): np.array([])}, tmp_path / "figure5")
 
 
 def test_the_same_figure_gives_the_same_bytes_and_leaves_the_settings_alone(tmp_path):

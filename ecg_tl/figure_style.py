@@ -1,0 +1,113 @@
+"""What all figures share: one style sheet, one look an init, the canvas, the legend, the note and the files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ecg_tl.records import write_whole
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "figure.titlesize": 9.5,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "legend.handlelength": 3.2,
+    "lines.linewidth": 1.4,
+    "lines.solid_capstyle": "round",
+    "hatch.linewidth": 0.6,
+    "mathtext.fontset": "dejavusans",
+    "savefig.dpi": 200,
+    "svg.hashsalt": "ecg_tl",
+}
+
+BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+SKY, ORANGE, YELLOW, BLACK = "#56B4E9", "#E69F00", "#F0E442", "#000000"
+"""Okabe and Ito's colours, told apart by the colour-blind."""
+
+MARKER: Any = {"markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.7}
+
+PAGE_INCHES = 7.2
+"""Width of a figure that spans both columns of a journal's page."""
+
+
+class Look(NamedTuple):
+    """How an init is drawn. Colour, dash, marker and hatch each tell it from any other, so grey print does too."""
+
+    colour: str
+    line: Any
+    marker: str
+    hatch: str
+
+
+LOOKS = {
+    "random": Look(VERMILLION, (0, (4, 1.5)), "s", "////"),
+    "image": Look(GREEN, (0, (1, 1.2)), "^", "...."),
+    "transfer": Look(BLUE, "solid", "o", ""),
+    "frozen": Look(SKY, (0, (6, 1.2, 1, 1.2)), "D", "\\\\\\\\"),
+    "frozen_random": Look(ORANGE, (0, (6, 1.2, 1, 1.2, 1, 1.2)), "v", "xxxx"),
+}
+OTHER_LOOK = Look(PURPLE, (0, (2, 3)), "P", "----")
+
+
+def look_of(init: str) -> Look:
+    """Look up how an init is drawn; one that the study does not know gets the look of all others."""
+    return LOOKS.get(init, OTHER_LOOK)
+
+
+def new_figure(width_inches: float, height_inches: float) -> Figure:
+    """Make an empty figure that belongs to no window and lays itself out when saved."""
+    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def grid_shape(n_panels: int, widest: int = 3) -> tuple[int, int]:
+    """Set panels out in (rows, columns) of at most `widest`, with as few empty places as that allows."""
+    rows = -(-n_panels // widest)
+    return rows, -(-n_panels // rows)
+
+
+def legend_above(figure: Figure, handles: Sequence[Any]) -> None:
+    """Put one legend over the panels, outside the data, in as many columns as the figure is wide."""
+    renderer: Any = FigureCanvasAgg(figure).get_renderer()
+    for columns in range(len(handles), 0, -1):
+        legend = figure.legend(handles=list(handles), loc="outside upper center", ncols=columns)
+        if columns == 1 or legend.get_window_extent(renderer).width <= figure.bbox.width:
+            return
+        legend.remove()
+
+
+def add_note(figure: Figure, note: str) -> None:
+    """Print a note small in the lower right corner, where there is one."""
+    if note:
+        figure.supxlabel(note, x=0.995, ha="right", fontsize=7, color="0.35")
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Write path.png and path.svg, each whole or not at all; the same figure gives the same bytes."""
+    written = []
+    for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=ending, metadata=metadata)
+        written.append(write_whole(path.with_name(f"{path.name}.{ending}"), buffer.getvalue()))
+    return written
