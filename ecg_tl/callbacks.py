@@ -57,13 +57,15 @@ class LearningCurve(Callback):
 
     Logs test_loss, test_f1 and oob_f1 per epoch; best_f1, selected_f1 and lci to the logger's summary. The curve has
     one row an epoch. selected is the epoch that did best out of bag, the first among equals; where no record is out of
-    bag it is the last epoch.
+    bag it is the last epoch. best_predicted and selected_predicted are the classes, (test records,), of these epochs.
     """
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
         self.test_scores: list[Scores] = []
         self.oob_f1: list[float] = []
+        self.best_predicted: list[int] = []
+        self.selected_predicted: list[int] = []
         self._seen: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in _LOADERS}
 
     def on_validation_batch_end(
@@ -78,14 +80,20 @@ class LearningCurve(Callback):
         self._seen[_LOADERS[dataloader_idx]].append((outputs["logits"], outputs["rhythm"]))
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        scores = {
-            name: score(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+        seen = {
+            name: tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
             for name, batches in self._seen.items()
             if batches
         }
         self._seen = {name: [] for name in _LOADERS}
+        scores = {name: score(logits, rhythm) for name, (logits, rhythm) in seen.items()}
         self.test_scores.append(scores["test"])
         self.oob_f1.append(scores["oob"].f1 if "oob" in scores else math.nan)
+        epoch, predicted = len(self.test_scores), seen["test"][0].argmax(1)
+        if self.best_epoch == epoch:
+            self.best_predicted = predicted.tolist()
+        if self.selected_epoch == epoch:
+            self.selected_predicted = predicted.tolist()
         module.log_dict({"test_loss": scores["test"].loss, "test_f1": scores["test"].f1})
         if "oob" in scores:
             module.log("oob_f1", scores["oob"].f1)

@@ -77,7 +77,7 @@ class InitConfig:
     weights: str = MISSING
 
     def __post_init__(self) -> None:
-        one_of("init", self.name, ("transfer", "random", "image"))
+        one_of("init", self.name, ("transfer", "random", "image", "frozen", "frozen_random"))
         one_of("init.weights", self.weights, ("imagenet", "random", "auto"))
 
 
@@ -110,15 +110,18 @@ class LoggerConfig:
 
 @dataclass
 class PrepareConfig:
-    """python -m ecg_tl.prepare: make a store (out), or raw ICU recordings (raw), or look into stores (info, audit)."""
+    """python -m ecg_tl.prepare: make a store (out, of a source or merged), or raw recordings, or look into stores."""
 
     source: SourceConfig = MISSING
     out: str | None = MISSING
     raw: str | None = MISSING
     info: str | None = MISSING
     audit: list[str] | None = MISSING
+    merge: list[str] | None = MISSING
 
     def __post_init__(self) -> None:
+        if self.merge is not None and self.out is None:
+            raise ValueError("merge: give out=FILE.h5 for what comes out of it")
         if sum(value is not None for value in (self.out, self.raw, self.info, self.audit)) != 1:
             raise ValueError("out: give exactly one of out=FILE.h5, raw=FILE.h5, info=FILE.h5 and audit=[A.h5,B.h5]")
         for key, path in (("out", self.out), ("raw", self.raw)):
@@ -178,6 +181,7 @@ class TrainConfig(StudyConfig):
     data: DataConfig = MISSING
     encoder: str | None = MISSING
     allow_overlap: bool = MISSING
+    every_rhythm: bool = MISSING
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,19 +6,27 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ecg_tl.learning_curve import NEVER_FALLS
 
-Cell = tuple[str, float, int]
-"""init, fraction, seed."""
+
+class Cell(NamedTuple):
+    """One run of a study's grid: what it starts from, its share of the training records, its draw, its test set."""
+
+    init: str
+    fraction: float
+    seed: int
+    split_seed: int = 0
+
 
 CURVE_COLUMNS = ("epoch", "train_loss", "test_loss", "test_f1", "learning_rate")
+PREDICTION_COLUMNS = ("record", "patient", "rhythm", "best", "selected")
 
 
 @dataclass(frozen=True)
@@ -27,15 +35,16 @@ class RunRecord:
 
     best_f1 is the maximum of test F1 over the epochs (paper's protocol), and macro_f1, f1_per_rhythm and confusion
     (rows true, columns predicted) belong to that epoch; selected_f1 is test F1 at the epoch that did best on the
-    out-of-bag records. test_rows_in_corpus counts the test records that the encoder was pretrained on, None where
-    there is no encoder or its corpus is not at hand. lci is None where the curve has no index, infinite where it never
-    falls; lci_flag says so.
+    out-of-bag records, and so are its fellows. split_seed chose the test set. test_rows_in_corpus counts the test
+    records that the encoder was pretrained on, None where there is no encoder or its corpus is not at hand. lci is None
+    where the curve has no index, infinite where it never falls; lci_flag says so.
     """
 
     study: str
     init: str
     fraction: float
     seed: int
+    split_seed: int
     status: str
     best_f1: float
     best_epoch: int
@@ -52,6 +61,9 @@ class RunRecord:
     epochs: int
     selected_f1: float
     selected_epoch: int
+    selected_macro_f1: float
+    selected_f1_per_rhythm: list[float]
+    selected_confusion: list[list[int]]
     encoder_sha256: str | None
     test_rows_in_corpus: int | None
     data_sha256: str
@@ -65,7 +77,7 @@ class RunRecord:
     @property
     def cell(self) -> Cell:
         """The cell of the study's grid that this record fills."""
-        return self.init, self.fraction, self.seed
+        return Cell(self.init, self.fraction, self.seed, self.split_seed)
 
 
 def fraction_name(fraction: float) -> str:
@@ -73,9 +85,10 @@ def fraction_name(fraction: float) -> str:
     return format(fraction, "g")
 
 
-def run_folder(study_folder: Path, init: str, fraction: float, seed: int) -> Path:
-    """Name the folder of one cell."""
-    return study_folder / "runs" / init / fraction_name(fraction) / str(seed)
+def run_folder(study_folder: Path, cell: Cell) -> Path:
+    """Name the folder of one cell: runs/INIT/FRACTION/SEED, or SEED-splitN where the split is another than 0."""
+    draw = f"{cell.seed}-split{cell.split_seed}" if cell.split_seed else str(cell.seed)
+    return study_folder / "runs" / cell.init / fraction_name(cell.fraction) / draw
 
 
 def write_record(record: RunRecord, folder: Path) -> Path:
@@ -131,7 +144,11 @@ def read_records(study_folder: Path) -> list[RunRecord]:
         records.append(record)
     if not records:
         raise FileNotFoundError(f"{runs}: no finished run; python -m ecg_tl.train study={study_folder.name} makes one")
-    return sorted(records, key=lambda record: (record.init, -record.fraction, record.seed))
+    return sorted(records, key=lambda record: _order(record.cell))
+
+
+def _order(cell: Cell) -> tuple[Any, ...]:
+    return cell.init, -cell.fraction, cell.split_seed, cell.seed
 
 
 def read_curve(folder: Path) -> pd.DataFrame:
@@ -139,21 +156,33 @@ def read_curve(folder: Path) -> pd.DataFrame:
 
     ValueError names the file and the first column that is missing, or says that it has no epoch.
     """
-    path = folder / "curve.csv"
+    return _read_csv(folder / "curve.csv", CURVE_COLUMNS, "epoch")
+
+
+def _read_csv(path: Path, columns: Sequence[str], row: str, **options: Any) -> pd.DataFrame:
     try:
-        curve = pd.read_csv(path)
+        table = pd.read_csv(path, **options)
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"{path}: empty file; run the cell again") from error
-    if missing := [column for column in CURVE_COLUMNS if column not in curve.columns]:
+    if missing := [column for column in columns if column not in table.columns]:
         raise ValueError(f"{path}: no column {missing[0]!r}; run the cell again")
-    if curve.empty:
-        raise ValueError(f"{path}: no epoch; run the cell again")
-    return curve[list(CURVE_COLUMNS)]
+    if table.empty:
+        raise ValueError(f"{path}: no {row}; run the cell again")
+    return table[list(columns)]
+
+
+def read_predictions(folder: Path) -> pd.DataFrame:
+    """Read the predictions.csv of one cell, one row a test record, columns as PREDICTION_COLUMNS.
+
+    rhythm is the true one, best and selected what the network said at these epochs, all by name. ValueError names the
+    file and the first column that is missing, or says that it has no record.
+    """
+    return _read_csv(folder / "predictions.csv", PREDICTION_COLUMNS, "record", dtype=str, keep_default_na=False)
 
 
 def missing_cells(cells: Iterable[Cell]) -> list[Cell]:
     """Name the cells that are not there in the smallest full grid around those that are."""
     present = set(cells)
-    inits, fractions, seeds = ({cell[axis] for cell in present} for axis in range(3))
-    grid: set[Any] = set(itertools.product(inits, fractions, seeds))
-    return sorted(grid - present, key=lambda cell: (cell[0], -cell[1], cell[2]))
+    axes: list[Any] = [{cell[axis] for cell in present} for axis in range(len(Cell._fields))]
+    grid = {Cell(*cell) for cell in itertools.product(*axes)}
+    return sorted(grid - present, key=_order)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Literal
 from urllib.error import URLError
 
-import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import GoogLeNet, GoogLeNet_Weights, googlenet
 
+from ecg_tl.features import FixedNetwork
 from ecg_tl.waveform import RATE_HZ
 
 Weights = Literal["imagenet", "random"]
@@ -90,6 +87,20 @@ def googlenet_features(weights: Weights) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
+class _Images(nn.Module):
+    def forward(self, windows: Tensor) -> Tensor:
+        return to_images(windows).contiguous(memory_format=torch.channels_last)
+
+
+def image_network(weights: Weights) -> FixedNetwork:
+    """Describe the network of `init=image`: a window's spectrogram under frozen GoogLeNet, (B, 2048) -> (B, 1024)."""
+
+    def build() -> nn.Module:
+        return nn.Sequential(_Images(), googlenet_features(weights).to(memory_format=torch.channels_last))
+
+    return FixedNetwork(f"googlenet-{weights}-{_RECIPE}", FEATURES, build)
+
+
 def _imagenet_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
@@ -102,25 +113,3 @@ def _imagenet() -> GoogLeNet:
             f"{_imagenet_folder() / WEIGHTS_FILE}: GoogLeNet's ImageNet weights are not there and could not be fetched "
             f"({error}); put {WEIGHTS_FILE} into {_imagenet_folder()}, or try things out with init.weights=random"
         ) from error
-
-
-def cached_features(
-    windows: Callable[[], np.ndarray], data_sha256: str, weights: Weights, folder: Path, batch_size: int = 32
-) -> Tensor:
-    """Read the features of a data set's windows, or compute them once and keep them in `folder`.
-
-    windows: gives (N, 2048), called only when there is nothing to read. Returns (N, 1024) float32.
-    """
-    path = folder / f"googlenet-{weights}-{_RECIPE}-{data_sha256[:16]}.safetensors"
-    if path.is_file():
-        return load_file(path)["features"]
-    network = googlenet_features(weights).to(memory_format=torch.channels_last)
-    batches = torch.from_numpy(windows()).split(batch_size)
-    print(f"GoogLeNet features of {sum(map(len, batches))} windows ({weights} weights), kept in {path}")
-    with torch.inference_mode():
-        features = torch.cat([network(to_images(batch)) for batch in batches])
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file({"features": features.contiguous()}, partial)
-    partial.replace(path)
-    return features

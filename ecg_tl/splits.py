@@ -88,16 +88,34 @@ def stratified_split(
     return np.flatnonzero(~in_test[member]), np.flatnonzero(in_test[member])
 
 
-def bootstrap(train: np.ndarray, test: np.ndarray, fraction: float, seed: int) -> Draw:
+def bootstrap(train: np.ndarray, test: np.ndarray, fraction: float, seed: int, every: np.ndarray | None = None) -> Draw:
     """Draw round(fraction * n) training rows with replacement; the rest, cut to the test set's size, is out of bag.
 
-    train, test: rows of the two sides. The draw depends on fraction and seed alone, never on the init.
-    ValueError if it would hold no record.
+    train, test: rows of the two sides. The draw depends on fraction and seed alone, never on the init. every: the
+    rhythm of each row of the store; given, each rhythm among the training rows is drawn at least once.
+    ValueError if the draw would hold no record, or has not the room for each rhythm.
     """
     rng = np.random.default_rng(seed)
     size = round(fraction * len(train))
     if size < 1:
         raise ValueError(f"fraction={fraction:g}: no record of {len(train)} left to train on; raise it")
     drawn = rng.integers(0, len(train), size)
+    if every is not None:
+        drawn = _with_every(drawn, every[train], rng)
     left_out = rng.permutation(np.setdiff1d(np.arange(len(train)), drawn))[: len(test)]
     return Draw(train[drawn], train[np.sort(left_out)], test)
+
+
+def _with_every(drawn: np.ndarray, rhythm: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Put one row of each rhythm that was not drawn in the place of one of the rhythm drawn most often."""
+    drawn = drawn.copy()
+    present = np.unique(rhythm)
+    if len(drawn) < len(present):
+        raise ValueError(
+            f"every_rhythm=true: {len(drawn)} records drawn cannot hold {len(present)} rhythms; raise fraction"
+        )
+    for label in np.setdiff1d(present, rhythm[drawn]):
+        commonest = np.bincount(rhythm[drawn]).argmax()
+        place = rng.choice(np.flatnonzero(rhythm[drawn] == commonest))
+        drawn[place] = rng.choice(np.flatnonzero(rhythm == label))
+    return drawn

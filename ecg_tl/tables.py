@@ -55,14 +55,14 @@ def _write_study(study_folder: Path, folder: Path) -> list[Path]:
         {record.init: {record.weights} for record in records},
         note,
     )
-    missing = [cell_name(*cell) for cell in missing_cells(record.cell for record in records)]
+    missing = [cell_name(cell) for cell in missing_cells(record.cell for record in records)]
     for line in [*(f"missing: {name}" for name in missing), *lost]:
         print(line)
     return paths
 
 
 def _folder_of(record: RunRecord, study_folder: Path) -> Path:
-    return run_folder(study_folder, record.init, record.fraction, record.seed)
+    return run_folder(study_folder, record.cell)
 
 
 def _cohorts(data_paths: set[str], encoders: set[Path]) -> tuple[dict[str, Cohort], list[str]]:

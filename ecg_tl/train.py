@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -20,14 +21,15 @@ from ecg_tl.callbacks import EpochBar, LearningCurve, WriteRecord
 from ecg_tl.config import TrainConfig
 from ecg_tl.datamodules import LabelledInputs, windows_of
 from ecg_tl.embedded import synthetic_records
+from ecg_tl.features import FixedNetwork, cached_features
 from ecg_tl.hardware import check_accelerator, choose_precision, device_name, use_threads, versions
 from ecg_tl.identity import fingerprint, read_config, refuse_change, settings_of, write_config
-from ecg_tl.initialise import classifier_network
+from ecg_tl.initialise import PRETRAINED, classifier_network
 from ecg_tl.modules import RhythmClassifier
 from ecg_tl.networks import Architecture
-from ecg_tl.records import RunRecord, fraction_name, read_record, run_folder, write_record
+from ecg_tl.records import PREDICTION_COLUMNS, Cell, RunRecord, fraction_name, read_record, run_folder, write_record
 from ecg_tl.same_signal import same_signal_groups
-from ecg_tl.spectrogram import Weights, cached_features, resolve_weights
+from ecg_tl.spectrogram import resolve_weights
 from ecg_tl.splits import bootstrap, row_checksums, stratified_split, tie
 from ecg_tl.store import Store, open_store, verify_content
 from ecg_tl.tracking import tracked
@@ -38,8 +40,8 @@ def main(config: TrainConfig) -> None:
     check_accelerator(config.trainer.accelerator)
     use_threads(config.trainer.threads)
     study_folder = Path(config.outputs) / config.study
-    folder = run_folder(study_folder, config.init.name, config.fraction, config.seed)
-    bundle = load_bundle(Path(config.encoder or study_folder / "encoder")) if config.init.name == "transfer" else None
+    folder = run_folder(study_folder, _cell(config))
+    bundle = load_bundle(Path(config.encoder or study_folder / "encoder")) if config.init.name in PRETRAINED else None
     store = _labelled_store(config)
     config = replace(config, data=replace(config.data, path=str(store.path)))
     settings = settings_of(asdict(config))
@@ -59,8 +61,12 @@ def main(config: TrainConfig) -> None:
     _train(config, store, bundle, overlap, settings, study_folder, folder)
 
 
+def _cell(config: TrainConfig) -> Cell:
+    return Cell(config.init.name, config.fraction, config.seed, config.split_seed)
+
+
 def _name(config: TrainConfig) -> str:
-    return f"{config.init.name}/{fraction_name(config.fraction)}/{config.seed}"
+    return run_folder(Path(), _cell(config)).relative_to("runs").as_posix()
 
 
 def _labelled_store(config: TrainConfig) -> Store:
@@ -85,11 +91,6 @@ def _windows(store: tuple[Path, str]) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-@lru_cache(maxsize=2)
-def _features(store: tuple[Path, str], weights: Weights, folder: Path) -> torch.Tensor:
-    return cached_features(lambda: _windows(store)[0], store[1], weights, folder)
-
-
 def _train(
     config: TrainConfig,
     store: Store,
@@ -102,20 +103,18 @@ def _train(
     began_s = time.perf_counter()
     lightning.seed_everything(config.seed, verbose=False)
     weights = resolve_weights(config.init.weights) if config.init.name == "image" else None
-    data = _inputs(config, store, weights)
     architecture = Architecture(**{key: getattr(config.model, key) for key in Architecture.__dataclass_fields__})
-    network = classifier_network(
-        config.init.name, architecture, config.model.head, len(store.rhythms), config.seed, bundle
+    network, fixed = classifier_network(
+        config.init.name, architecture, config.model.head, len(store.rhythms), config.seed, bundle, weights
     )
+    data = _inputs(config, store, fixed)
     curve = LearningCurve()
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
 
     def write(trainer: lightning.Trainer) -> None:
         record = RunRecord(
             study=config.study,
-            init=config.init.name,
-            fraction=config.fraction,
-            seed=config.seed,
+            **_cell(config)._asdict(),
             status="done",
             best_f1=curve.best.f1,
             best_epoch=curve.best_epoch,
@@ -132,6 +131,9 @@ def _train(
             epochs=trainer.current_epoch,
             selected_f1=curve.selected.f1,
             selected_epoch=curve.selected_epoch,
+            selected_macro_f1=curve.selected.macro_f1,
+            selected_f1_per_rhythm=curve.selected.f1_per_rhythm,
+            selected_confusion=curve.selected.confusion,
             encoder_sha256=bundle.sha256 if bundle else None,
             test_rows_in_corpus=overlap,
             data_sha256=store.content_sha256,
@@ -143,6 +145,7 @@ def _train(
             versions=versions(),
         )
         curve.curve.to_csv(folder / "curve.csv", index=False, lineterminator="\n")
+        _predictions(store, data.draw.test, curve).to_csv(folder / "predictions.csv", index=False, lineterminator="\n")
         write_record(record, folder)
         lci = curve.index.flag or f"{curve.index.value:.3f}"
         print(
@@ -190,15 +193,29 @@ def _train(
         trainer.fit(RhythmClassifier(network, config.learning_rate), data)
 
 
-def _inputs(config: TrainConfig, store: Store, weights: Weights | None) -> LabelledInputs:
-    """Gather what the cell trains and tests on: windows, or with GoogLeNet's weights their image features."""
-    key = (store.path, store.content_sha256)
-    windows, _ = _windows(key)
-    inputs = torch.from_numpy(windows)
-    if weights:
-        inputs = _features(key, weights, Path(config.outputs) / "features")
-    draw = bootstrap(*_split(config, store), config.fraction, config.seed)
+def _predictions(store: Store, test: np.ndarray, curve: LearningCurve) -> pd.DataFrame:
+    """Name what each test record is and what the best and the selected epoch took it for."""
     assert store.rhythm is not None
+    named = [
+        np.array(store.rhythms)[rows] for rows in (store.rhythm[test], curve.best_predicted, curve.selected_predicted)
+    ]
+    return pd.DataFrame(
+        zip(store.record[test], store.patient[test], *named, strict=True), columns=list(PREDICTION_COLUMNS)
+    )
+
+
+def _inputs(config: TrainConfig, store: Store, fixed: FixedNetwork | None) -> LabelledInputs:
+    """Gather what the cell trains and tests on: windows, or the features that a fixed network sees in them."""
+    key = (store.path, store.content_sha256)
+    if fixed:
+        inputs = cached_features(
+            fixed, lambda: _windows(key)[0], store.content_sha256, Path(config.outputs) / "features"
+        )
+    else:
+        inputs = torch.from_numpy(_windows(key)[0])
+    assert store.rhythm is not None
+    every = store.rhythm if config.every_rhythm else None
+    draw = bootstrap(*_split(config, store), config.fraction, config.seed, every)
     return LabelledInputs(inputs, torch.from_numpy(store.rhythm.astype(np.int64)), draw, config.batch_size, config.seed)
 
 

@@ -22,12 +22,13 @@ _LCI = "Learning curve index"
 
 
 class Column(NamedTuple):
-    """One init at one fraction: a value a seed (NaN where there is none) and what is to be said of it."""
+    """One init at one fraction: a value a trial (NaN where there is none) and what is to be said of it."""
 
     fraction: float
     init: str
     label: str
-    seeds: list[int]
+    trials: list[tuple[int, int]]
+    """Split and seed of each."""
     values: np.ndarray
     states: list[str]
     """"" or "missing" or the flag of a learning curve."""
@@ -108,31 +109,41 @@ def has_index(trials: pd.DataFrame) -> pd.Series:
 
 def _columns(trials: pd.DataFrame, measure: str) -> list[Column]:
     """Lay trials out as the smallest full grid around them, fractions falling, inits in the paper's order."""
-    cells = trials.set_index(["init", "fraction", "seed"])
+    cells = trials.set_index(["init", "fraction", "split_seed", "seed"])
     if repeated := cells.index[cells.index.duplicated()].tolist():
-        raise ValueError(f"trials: {repeated[0]} is given twice; give each init, fraction and seed once")
-    seeds = [int(seed) for seed in sorted(set(trials["seed"]))]
+        raise ValueError(f"trials: {repeated[0]} is given twice; give each init, fraction, split and seed once")
+    draws = [(split, seed) for split in sorted(set(trials["split_seed"])) for seed in sorted(set(trials["seed"]))]
     columns = []
     for fraction in sorted(set(trials["fraction"]), reverse=True):
         for init in in_order(trials["init"]):
-            column = cells.reindex([(init, fraction, seed) for seed in seeds])
+            column = cells.reindex([(init, fraction, *draw) for draw in draws])
             values = column[measure].to_numpy(np.float64)
-            flags = column["lci_flag"].fillna("").tolist() if measure == "lci" else [""] * len(seeds)
+            flags = column["lci_flag"].fillna("").tolist() if measure == "lci" else [""] * len(draws)
             states = [flag or (MISSING if math.isnan(value) else "") for flag, value in zip(flags, values, strict=True)]
             label = init_label(init, trials.loc[trials["init"] == init, "weights"])
-            columns.append(Column(float(fraction), init, label, seeds, values, states))
+            columns.append(Column(float(fraction), init, label, draws, values, states))
     return columns
 
 
 def _header(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
-    return (("", "Seed"), *((percent(column.fraction), column.label) for column in columns))
+    return (("", _draw_heading(columns[0])), *((percent(column.fraction), column.label) for column in columns))
 
 
 def _trial_rows(columns: Sequence[Column]) -> tuple[Row, ...]:
-    seeds = columns[0].seeds
+    names = _draw_names(columns[0])
     return tuple(
-        (str(seed), *(_trial(column.values[i], column.states[i]) for column in columns)) for i, seed in enumerate(seeds)
+        (name, *(_trial(column.values[i], column.states[i]) for column in columns)) for i, name in enumerate(names)
     )
+
+
+def _draw_heading(column: Column) -> str:
+    return "Split/seed" if len({split for split, _ in column.trials}) > 1 else "Seed"
+
+
+def _draw_names(column: Column) -> list[str]:
+    """Name the trials by their seeds, with the split before them where there are several."""
+    several = _draw_heading(column) != "Seed"
+    return [f"{split}/{seed}" if several else str(seed) for split, seed in column.trials]
 
 
 def _trial(value: float, state: str) -> str:
@@ -148,7 +159,7 @@ def _summary_rows(columns: Sequence[Column]) -> tuple[Row, ...]:
 
 
 def _mean_text(column: Column) -> str:
-    n_expected, n_counted = len(column.seeds), len(column.counted)
+    n_expected, n_counted = len(column.trials), len(column.counted)
     if column.n_missing:
         return f"– ({n_expected - column.n_missing} of {n_expected})"
     if not n_counted:
@@ -187,7 +198,8 @@ def _named(columns: Sequence[Column], wanted: Callable[[str], bool]) -> str:
     names = []
     for column in columns:
         for state in dict.fromkeys(filter(wanted, column.states)):
-            seeds = [str(seed) for seed, found in zip(column.seeds, column.states, strict=True) if found == state]
+            found = zip(_draw_names(column), column.states, strict=True)
+            seeds = [name for name, its_state in found if its_state == state]
             of_seeds = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
             told = "" if state == MISSING else f" ({state})"
             names.append(f"{column.init} at {percent(column.fraction)} {of_seeds}{told}")
@@ -199,13 +211,13 @@ def _numbers(columns: Sequence[Column], measure: str) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for column in columns:
         head = (measure, column.fraction, column.init, column.label)
-        for seed, value, state in zip(column.seeds, column.values, column.states, strict=True):
-            rows.append((*head, "trial", seed, value, state))
+        for (split, seed), value, state in zip(column.trials, column.values, column.states, strict=True):
+            rows.append((*head, "trial", split, seed, value, state))
         mean, sd = mean_sd([] if column.n_missing else column.counted)
         summary = {"n": float(len(column.counted)), "mean": mean, "sd": sd}
         if column.init != REFERENCE and any(other.init == REFERENCE for other in columns):
             test = _test(column, columns)
             summary |= {"welch_t": test.t, "welch_df": test.df, "welch_p": test.p}
-        rows += [(*head, statistic, pd.NA, value, "") for statistic, value in summary.items()]
-    frame = pd.DataFrame(rows, columns=["measure", "fraction", "init", "label", "statistic", "seed", "value", "state"])
-    return frame.astype({"seed": "Int64"})
+        rows += [(*head, statistic, pd.NA, pd.NA, value, "") for statistic, value in summary.items()]
+    names = ["measure", "fraction", "init", "label", "statistic", "split_seed", "seed", "value", "state"]
+    return pd.DataFrame(rows, columns=names).astype({"split_seed": "Int64", "seed": "Int64"})

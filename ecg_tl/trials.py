@@ -13,9 +13,9 @@ import pandas as pd
 from ecg_tl.learning_curve import NEVER_FALLS
 from ecg_tl.records import Cell, RunRecord, fraction_name
 
-INIT_ORDER = ("random", "image", "transfer")
+INIT_ORDER = ("random", "image", "transfer", "frozen_random", "frozen")
 CSV_COLUMNS = ("init", "fraction", "seed", "best_f1", "lci")
-TRIAL_COLUMNS = (*CSV_COLUMNS, "lci_flag", "selected_f1", "weights")
+TRIAL_COLUMNS = ("init", "fraction", "seed", "split_seed", "best_f1", "lci", "lci_flag", "selected_f1", "weights")
 
 
 def in_order(inits: Iterable[str]) -> list[str]:
@@ -38,7 +38,7 @@ def trials_of(records: Sequence[RunRecord]) -> pd.DataFrame:
     seen: set[Cell] = set()
     for record in records:
         if record.cell in seen:
-            raise ValueError(f"study {record.study}: two records of {cell_name(*record.cell)}; remove one")
+            raise ValueError(f"study {record.study}: two records of {cell_name(record.cell)}; remove one")
         seen.add(record.cell)
     rows = [
         (
@@ -55,7 +55,7 @@ def trials_of(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def read_trials(path: Path) -> pd.DataFrame:
-    """Read trials from a CSV file with the columns init, fraction, seed, best_f1, lci; lci may be empty.
+    """Read trials of one split from a CSV file with the columns init, fraction, seed, best_f1, lci; lci may be empty.
 
     Returns the columns TRIAL_COLUMNS; selected_f1 is NaN. ValueError names the file, the line and what is
     wrong there: no such column, not a number, a fraction outside (0, 1], an F1 outside [0, 1], a cell given
@@ -69,10 +69,10 @@ def read_trials(path: Path) -> pd.DataFrame:
         line_of: dict[Cell, int] = {}
         for entry in reader:
             row = _parse(entry, f"{path}: line {reader.line_num}")
-            cell: Cell = row[:3]
+            cell = Cell(*row[:4])
             if cell in line_of:
                 raise ValueError(
-                    f"{path}: line {reader.line_num}: {cell_name(*cell)} stands in line {line_of[cell]} too; "
+                    f"{path}: line {reader.line_num}: {cell_name(cell)} stands in line {line_of[cell]} too; "
                     "give each cell once"
                 )
             line_of[cell] = reader.line_num
@@ -98,12 +98,13 @@ def percent(fraction: float) -> str:
     return f"{fraction * 100:g} %"
 
 
-def cell_name(init: str, fraction: float, seed: int) -> str:
-    """Name a cell as the command line does."""
-    return f"init={init} fraction={fraction_name(fraction)} seed={seed}"
+def cell_name(cell: Cell) -> str:
+    """Name a cell as the command line does; of the split only where it is not the usual one."""
+    split = f" split_seed={cell.split_seed}" if cell.split_seed else ""
+    return f"init={cell.init} fraction={fraction_name(cell.fraction)} seed={cell.seed}{split}"
 
 
-def _parse(entry: dict[str, str | None], where: str) -> tuple[str, float, int, float, float, str, float, str]:
+def _parse(entry: dict[str, str | None], where: str) -> tuple[str, float, int, int, float, float, str, float, str]:
     init = (entry["init"] or "").strip()
     if not init:
         raise ValueError(f"{where}: init is empty; name one, such as {', '.join(INIT_ORDER)}")
@@ -119,7 +120,7 @@ def _parse(entry: dict[str, str | None], where: str) -> tuple[str, float, int, f
     lci = _number(entry, "lci", where) if (entry["lci"] or "").strip() else math.nan
     if lci < 0:
         raise ValueError(f"{where}: lci {lci:g} is below 0; leave it empty where there is no index")
-    return init, fraction, int(seed), best_f1, lci, NEVER_FALLS if math.isinf(lci) else "", math.nan, ""
+    return init, fraction, int(seed), 0, best_f1, lci, NEVER_FALLS if math.isinf(lci) else "", math.nan, ""
 
 
 def _number(entry: dict[str, str | None], column: str, where: str) -> float:
@@ -133,4 +134,4 @@ def _number(entry: dict[str, str | None], column: str, where: str) -> float:
 def _frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(TRIAL_COLUMNS))
     numbers = dict.fromkeys(("fraction", "best_f1", "lci", "selected_f1"), "float64")
-    return frame.astype({**numbers, "seed": "int64"})
+    return frame.astype({**numbers, "seed": "int64", "split_seed": "int64"})

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import confusion_matrix, f1_score
+from torch.nn import functional
 
 from ecg_tl.callbacks import LearningCurve, Scores, score
 
@@ -47,3 +49,16 @@ def test_the_best_epoch_is_the_test_sets_and_the_selected_one_the_out_of_bag_rec
 def test_without_out_of_bag_records_the_last_epoch_is_selected() -> None:
     curve = curve_of([0.1, 0.5, 0.4], [math.nan] * 3)
     assert curve.selected_epoch == 3
+
+
+def test_the_predictions_kept_are_those_of_the_best_and_of_the_selected_epoch() -> None:
+    rhythm = torch.tensor([0, 1, 1])
+    said = {1: ([0, 1, 1], [1, 0, 0]), 2: ([0, 0, 1], [0, 1, 1]), 3: ([1, 1, 1], [0, 1, 0])}
+    curve, module = LearningCurve(), SimpleNamespace(log=lambda *_: None, log_dict=lambda *_: None)
+    for test, oob in said.values():
+        for loader, predicted in enumerate((test, oob)):
+            logits = functional.one_hot(torch.tensor(predicted), 2).float()
+            curve.on_validation_batch_end(None, None, {"logits": logits, "rhythm": rhythm}, None, 0, loader)
+        curve.on_validation_epoch_end(None, module)
+    assert (curve.best_epoch, curve.selected_epoch) == (1, 2)
+    assert (curve.best_predicted, curve.selected_predicted) == ([0, 1, 1], [0, 0, 1])

@@ -1,16 +1,20 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from ecg_tl.records import (
     CURVE_COLUMNS,
+    PREDICTION_COLUMNS,
+    Cell,
     RunRecord,
     fraction_name,
     missing_cells,
     read_curve,
+    read_predictions,
     read_record,
     read_records,
     run_folder,
@@ -25,6 +29,7 @@ def record_of(init="transfer", fraction=0.5, seed=0, **changes):
         init=init,
         fraction=fraction,
         seed=seed,
+        split_seed=0,
         status="done",
         best_f1=0.8,
         best_epoch=3,
@@ -42,6 +47,9 @@ def record_of(init="transfer", fraction=0.5, seed=0, **changes):
         epochs=4,
         selected_f1=0.78,
         selected_epoch=4,
+        selected_macro_f1=0.68,
+        selected_f1_per_rhythm=[0.88, 0.48],
+        selected_confusion=[[7, 1], [1, 1]],
         encoder_sha256=None,
         data_sha256="d" * 64,
         config_sha256="c" * 64,
@@ -118,18 +126,38 @@ def test_an_unknown_entry_is_refused(tmp_path):
 
 def test_records_are_read_in_order_and_half_finished_runs_are_not(tmp_path):
     study = tmp_path / "study"
-    cells = [("transfer", 0.25, 0), ("random", 0.5, 10), ("random", 0.5, 2), ("random", 1.0, 3)]
-    for init, fraction, seed in cells:
-        write_record(record_of(init, fraction, seed), run_folder(study, init, fraction, seed))
-    (run_folder(study, "random", 0.5, 7) / "checkpoints").mkdir(parents=True)
-    (run_folder(study, "random", 0.5, 8)).mkdir(parents=True)
-    (run_folder(study, "random", 0.5, 8) / ".record.json.99").write_text("{")
-    assert [record.cell for record in read_records(study)] == [
-        ("random", 1.0, 3),
-        ("random", 0.5, 2),
-        ("random", 0.5, 10),
-        ("transfer", 0.25, 0),
+    cells = [
+        Cell("transfer", 0.25, 0),
+        Cell("random", 0.5, 10),
+        Cell("random", 0.5, 2, split_seed=1),
+        Cell("random", 0.5, 2),
+        Cell("random", 1.0, 3),
     ]
+    for cell in cells:
+        write_record(record_of(**cell._asdict()), run_folder(study, cell))
+    (run_folder(study, Cell("random", 0.5, 7)) / "checkpoints").mkdir(parents=True)
+    (run_folder(study, Cell("random", 0.5, 8))).mkdir(parents=True)
+    (run_folder(study, Cell("random", 0.5, 8)) / ".record.json.99").write_text("{")
+    assert [record.cell for record in read_records(study)] == [
+        ("random", 1.0, 3, 0),
+        ("random", 0.5, 2, 0),
+        ("random", 0.5, 10, 0),
+        ("random", 0.5, 2, 1),
+        ("transfer", 0.25, 0, 0),
+    ]
+
+
+def test_a_cell_has_a_folder_of_its_own():
+    assert run_folder(Path("s"), Cell("transfer", 0.25, 3)).as_posix() == "s/runs/transfer/0.25/3"
+    assert run_folder(Path("s"), Cell("frozen", 1.0, 3, 2)).as_posix() == "s/runs/frozen/1/3-split2"
+
+
+def test_predictions_are_read_as_names(tmp_path):
+    (tmp_path / "predictions.csv").write_text(",".join(PREDICTION_COLUMNS) + "\n0012,007,SR,SR,NA\n")
+    assert read_predictions(tmp_path).to_numpy().tolist() == [["0012", "007", "SR", "SR", "NA"]]
+    (tmp_path / "predictions.csv").write_text("record,patient,rhythm,best\n")
+    with pytest.raises(ValueError, match=r"predictions\.csv: no column 'selected'"):
+        read_predictions(tmp_path)
 
 
 def test_two_records_of_one_cell_are_refused(tmp_path):
@@ -171,13 +199,13 @@ def test_a_broken_curve_is_refused_by_name(tmp_path, text, message):
 
 
 def test_missing_cells_are_those_of_the_full_grid():
-    cells = [("random", 1.0, 0), ("random", 0.5, 1), ("transfer", 1.0, 0)]
+    cells = [Cell("random", 1.0, 0), Cell("random", 0.5, 1), Cell("transfer", 1.0, 0)]
     assert missing_cells(cells) == [
-        ("random", 1.0, 1),
-        ("random", 0.5, 0),
-        ("transfer", 1.0, 1),
-        ("transfer", 0.5, 0),
-        ("transfer", 0.5, 1),
+        ("random", 1.0, 1, 0),
+        ("random", 0.5, 0, 0),
+        ("transfer", 1.0, 1, 0),
+        ("transfer", 0.5, 0, 0),
+        ("transfer", 0.5, 1, 0),
     ]
-    assert missing_cells([("random", 1.0, 0)]) == []
+    assert missing_cells([Cell("random", 1.0, 0)]) == []
     assert missing_cells([]) == []

@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from urllib.error import URLError
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,8 +11,8 @@ from torch import nn
 from ecg_tl import spectrogram
 from ecg_tl.spectrogram import (
     FEATURES,
-    cached_features,
     googlenet_features,
+    image_network,
     resolve_weights,
     to_images,
 )
@@ -83,22 +82,14 @@ def test_random_weights_are_the_same_every_time_and_leave_torchs_generator_alone
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_features_are_computed_once_for_a_data_set(tmp_path: Path) -> None:
-    asked = []
-
-    def windows() -> np.ndarray:
-        asked.append(1)
-        return np.random.default_rng(0).normal(size=(3, 2048)).astype(np.float32)
-
-    first = cached_features(windows, "a" * 64, "random", tmp_path, batch_size=2)
-    again = cached_features(windows, "a" * 64, "random", tmp_path)
-    assert torch.equal(first, again)
-    assert len(asked) == 1
-    expected = googlenet_features("random")(to_images(torch.from_numpy(windows())))
-    torch.testing.assert_close(first, expected, atol=1e-4, rtol=1e-4)
-    cached_features(windows, "b" * 64, "random", tmp_path)
-    assert len(asked) == 3
-    assert len(list(tmp_path.iterdir())) == 2
+def test_the_image_network_is_the_spectrogram_under_googlenet() -> None:
+    windows = torch.randn(3, 2048, generator=torch.manual_seed(0))
+    fixed = image_network("random")
+    with torch.inference_mode():
+        features = fixed.build().eval()(windows)
+        expected = googlenet_features("random")(to_images(windows))
+    assert features.shape == (3, fixed.columns)
+    torch.testing.assert_close(features, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("no_weights")

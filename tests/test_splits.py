@@ -93,6 +93,24 @@ def test_a_draw_is_the_same_for_a_seed_and_another_for_another() -> None:
     assert first.out_of_bag.tolist() == again.out_of_bag.tolist()
 
 
+def test_a_draw_can_be_made_to_hold_each_rhythm_and_differs_by_no_more_than_that() -> None:
+    train, test = np.arange(100, 200), np.arange(100)
+    rhythm = np.array([0] * 190 + [1] * 6 + [2] * 3 + [3])
+    for seed in range(20):
+        plain, every = bootstrap(train, test, 0.1, seed), bootstrap(train, test, 0.1, seed, rhythm)
+        assert set(rhythm[every.train]) == {0, 1, 2, 3}
+        assert len(every.train) == len(plain.train) == 10
+        missing = {0, 1, 2, 3} - set(rhythm[plain.train])
+        assert (every.train != plain.train).sum() == len(missing)
+        assert set(every.train) <= set(train)
+        assert not set(every.out_of_bag) & set(every.train)
+
+
+def test_a_draw_too_small_for_each_rhythm_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"every_rhythm=true: 2 records drawn cannot hold 3 rhythms; raise fraction"):
+        bootstrap(np.arange(20), np.arange(2), 0.1, 0, np.arange(20) % 3)
+
+
 def test_a_fraction_of_no_record_is_refused() -> None:
     with pytest.raises(ValueError, match=r"fraction=0\.001: no record of 100 left"):
         bootstrap(np.arange(100), np.arange(5), 0.001, 0)

@@ -14,17 +14,23 @@ import torch
 
 from ecg_tl import command_line, prepare, pretrain, spectrogram, tables, train
 from ecg_tl.bundle import load_bundle, save_bundle
-from ecg_tl.initialise import classifier_network
+from ecg_tl.initialise import INITS, PRETRAINED, classifier_network
 from ecg_tl.learning_curve import learning_curve_index
 from ecg_tl.networks import Architecture, Decoder
-from ecg_tl.records import read_records
+from ecg_tl.records import read_predictions, read_records
 from ecg_tl.store import StoreWriter, open_store
 from ecg_tl.waveform import FILTER, WINDOW, centre_window
 from tests.fabricate import icu_store, labelled_store, wfdb_icu, wfdb_records
 
 ENTRIES = {"prepare": prepare.main, "pretrain": pretrain.main, "train": train.main, "tables": tables.main}
 TINY = ("model.width=2", "model.kernel=3", "model.late_kernel=3", "batch_size=16", "trainer.precision=32-true")
-CELLS = ("init=transfer,random,image", "fraction=1,0.5", "seed=range(2)", "init.weights=random", "epochs=3")
+CELLS = (
+    "init=transfer,random,image,frozen,frozen_random",
+    "fraction=1,0.5",
+    "seed=range(2)",
+    "init.weights=random",
+    "epochs=3",
+)
 
 
 def run(entry: str, *words: str) -> None:
@@ -42,7 +48,7 @@ def refused(entry: str, *words: str) -> None:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both stores and a finished study: pretraining, twelve cells, tables."""
+    """A folder with both stores and a finished study: pretraining, twenty cells, tables."""
     root = tmp_path_factory.mktemp("study")
     labelled_store(root / "data.h5", records=60)
     icu_store(root / "icu.h5", patients=8, windows_per_patient=6)
@@ -65,18 +71,18 @@ def files_of(folder: Path) -> dict[str, tuple[int, int]]:
 def test_every_cell_has_its_own_folder_and_a_whole_record(root: Path) -> None:
     records = read_records(root / "outputs" / "s")
     assert {record.cell for record in records} == {
-        (init, fraction, seed) for init in ("transfer", "random", "image") for fraction in (1, 0.5) for seed in (0, 1)
+        (init, fraction, seed, 0) for init in INITS for fraction in (1, 0.5) for seed in (0, 1)
     }
     encoder = load_bundle(root / "outputs" / "s" / "encoder")
     store = open_store(root / "data.h5")
     for record in records:
         assert record.status == "done"
         assert record.data_sha256 == store.content_sha256
-        assert record.encoder_sha256 == (encoder.sha256 if record.init == "transfer" else None)
+        assert record.encoder_sha256 == (encoder.sha256 if record.init in PRETRAINED else None)
         assert record.weights == ("random" if record.init == "image" else None)
         assert (record.n_train, record.n_test, record.epochs) == (48 * record.fraction, 12, 3)
         assert record.precision == "32-true"
-        assert sum(record.support_per_rhythm) == np.sum(record.confusion) == 12
+        assert sum(record.support_per_rhythm) == np.sum(record.confusion) == np.sum(record.selected_confusion) == 12
 
 
 def test_a_record_follows_from_its_curve(root: Path) -> None:
@@ -98,6 +104,39 @@ def test_a_record_follows_from_its_curve(root: Path) -> None:
         assert record["best_f1"] == pytest.approx(weighted, abs=1e-6)
 
 
+def test_predictions_give_the_confusions_of_the_record(root: Path) -> None:
+    for path in (root / "outputs" / "s" / "runs").glob("*/*/*/record.json"):
+        record, predictions = json.loads(path.read_text()), read_predictions(path.parent)
+        for column, confusion in (("best", "confusion"), ("selected", "selected_confusion")):
+            counted = np.zeros((3, 3), dtype=int)
+            for was, said in zip(predictions["rhythm"], predictions[column], strict=True):
+                counted[record["rhythms"].index(was), record["rhythms"].index(said)] += 1
+            assert counted.tolist() == record[confusion]
+
+
+def test_another_split_is_another_cell(root: Path, tmp_path: Path) -> None:
+    run("train", "-m", *cell(root, "init=random", "split_seed=0,1"), f"outputs={tmp_path}")
+    first, second = read_records(tmp_path / "s")
+    assert (first.split_seed, second.split_seed) == (0, 1)
+    tested = [
+        set(read_predictions(tmp_path / "s" / "runs" / "random" / "1" / name)["record"]) for name in ("0", "0-split1")
+    ]
+    assert tested[0] != tested[1]
+
+
+def test_every_rhythm_is_part_of_what_a_cell_was(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused("train", *cell(root, "init=random", "every_rhythm=true"))
+    assert "every_rhythm: False -> True" in capsys.readouterr().err
+
+
+def test_a_frozen_encoder_keeps_the_weights_and_statistics_of_its_bundle(root: Path) -> None:
+    folder = root / "outputs" / "s" / "runs" / "frozen" / "1" / "0"
+    state = torch.load(folder / "checkpoints" / "selected.ckpt", weights_only=True)["state_dict"]
+    assert sorted(state) == ["network.bias", "network.weight"]
+    features = sorted(path.name for path in (root / "outputs" / "features").iterdir())
+    assert [name.partition("-")[0] for name in features] == ["encoder"] * 3 + ["googlenet"]
+
+
 def test_a_checkpoint_holds_the_selected_epoch(root: Path) -> None:
     folder = root / "outputs" / "s" / "runs" / "random" / "1" / "0"
     checkpoint = torch.load(folder / "checkpoints" / "selected.ckpt", weights_only=True)
@@ -108,7 +147,7 @@ def test_the_inits_of_a_seed_share_draw_and_test_set(root: Path) -> None:
     by_cell = {record.cell: record for record in read_records(root / "outputs" / "s")}
     for fraction in (1, 0.5):
         for seed in (0, 1):
-            cells = [by_cell[init, fraction, seed] for init in ("transfer", "random", "image")]
+            cells = [by_cell[init, fraction, seed, 0] for init in INITS]
             assert len({tuple(record.support_per_rhythm) for record in cells}) == 1
             assert len({record.n_out_of_bag for record in cells}) == 1
 
@@ -116,7 +155,7 @@ def test_the_inits_of_a_seed_share_draw_and_test_set(root: Path) -> None:
 def test_the_same_sweep_again_skips_what_is_done(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = files_of(root / "outputs" / "s" / "runs")
     run("train", "-m", *cell(root, *CELLS[:-1]))
-    assert capsys.readouterr().out.count("done already") == 12
+    assert capsys.readouterr().out.count("done already") == 20
     assert files_of(root / "outputs" / "s" / "runs") == before
 
 
@@ -179,7 +218,7 @@ def test_the_bundle_is_the_best_checkpoint(root: Path) -> None:
 def test_transfer_of_the_random_start_is_the_random_run(root: Path, tmp_path: Path) -> None:
     """With an encoder that is random's own start, transfer gives its curve bit for bit: nothing else differs."""
     architecture = Architecture(width=2, kernel=3, late_kernel=3)
-    start = classifier_network("random", architecture, "pooled", 3, 0, None)
+    start, _ = classifier_network("random", architecture, "pooled", 3, 0, None)
     save_bundle(tmp_path / "start", start.encoder, Decoder(architecture), {"lead": "II"})
     for init in ("random", "transfer"):
         words = cell(root, f"init={init}", f"encoder={tmp_path / 'start'}", "study=same")
@@ -210,7 +249,6 @@ def test_training_leaves_the_frozen_network_bit_for_bit_as_it_was(
         return networks[-1]
 
     monkeypatch.setattr(spectrogram, "googlenet_features", remember)
-    train._features.cache_clear()
     run("train", *cell(root, "init=image", "init.weights=random"), f"outputs={tmp_path}")
     (network,), (before,) = networks, states
     after = network.state_dict()
@@ -254,7 +292,7 @@ def test_tables_and_figures_are_there_and_say_random_weights(root: Path) -> None
 
 def test_tables_name_a_cell_that_is_not_there(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("transfer/1/0", "transfer/1/1", "random/1/0"):
-        for file in ("record.json", "curve.csv", "config.yaml"):
+        for file in ("record.json", "curve.csv", "config.yaml", "predictions.csv"):
             target = tmp_path / "gap" / "runs" / name / file
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((root / "outputs" / "s" / "runs" / name / file).read_bytes())

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ecg_tl.cohorts import Cohort, cohort_of, table1
+from ecg_tl.records import Cell
 from ecg_tl.rendering import Block, Table, latex_escape, to_csv, to_latex, to_markdown, write_table
 from ecg_tl.tables import provenance_notes, write_tables
 from ecg_tl.trial_tables import format_p, table2, table3
@@ -193,7 +194,7 @@ class TestTrialsOf:
 
 class TestTable2:
     def test_a_missing_cell_is_named_and_its_column_has_no_mean(self):
-        records = [r for r in records_of_grid() if r.cell not in {("image", 0.25, 1), ("transfer", 1.0, 2)}]
+        records = [r for r in records_of_grid() if r.cell not in {Cell("image", 0.25, 1), Cell("transfer", 1.0, 2)}]
         table = table2(trials_of(records))
         assert column(table, "25 %", "image")[1] == "missing"
         assert column(table, "25 %", "image")[3:] == ["– (2 of 3)", "–"] * 2

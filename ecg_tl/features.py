@@ -1,0 +1,60 @@
+"""What a network that stays as it is sees in a data set: computed once, kept in a file, trained on as a table."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ecg_tl.waveform import WINDOW
+
+
+@dataclass(frozen=True)
+class FixedNetwork:
+    """Windows (B, 2048) to features (B, columns), with nothing in it that training moves.
+
+    name: tells its features from any other network's. build: makes it, called only when there is nothing to read.
+    """
+
+    name: str
+    columns: int
+    build: Callable[[], nn.Module]
+
+
+def checksum(network: nn.Module) -> str:
+    """SHA-256 of a network's weights and statistics, by name."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def cached_features(
+    fixed: FixedNetwork, windows: Callable[[], np.ndarray], data_sha256: str, folder: Path, batch_size: int = 32
+) -> Tensor:
+    """Read the features of a data set's windows, or compute them once and keep them in `folder`.
+
+    windows: gives (N, 2048) float32, called only when there is nothing to read; data_sha256: checksum of the store they
+    come from. Returns (N, columns) float32. The network runs in evaluation mode, so that batch norm moves nothing.
+    """
+    path = folder / f"{fixed.name}-{data_sha256[:16]}.safetensors"
+    if path.is_file():
+        return load_file(path)["features"]
+    network = fixed.build().eval().requires_grad_(False)
+    batches = torch.from_numpy(windows()).split(batch_size)
+    print(f"features of {sum(map(len, batches))} windows of {WINDOW} samples, kept in {path}", flush=True)
+    with torch.inference_mode():
+        features = torch.cat([network(batch) for batch in batches])
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    save_file({"features": features.contiguous()}, partial)
+    partial.replace(path)
+    return features
