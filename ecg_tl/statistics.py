@@ -1,4 +1,4 @@
-"""Means, spreads and tests: pure functions, each on the results of one column of trials, shape (trials,)."""
+"""Means, spreads, effects and tests: pure functions on columns of trials, shape (trials,)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,24 @@ class MeanSD(NamedTuple):
 
     mean: float
     sd: float
+
+
+class Interval(NamedTuple):
+    """An estimate and the bounds of its confidence interval; NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Paired(NamedTuple):
+    """A mean difference over pairs: its interval, the units it rests on, t, degrees of freedom and two-sided p."""
+
+    difference: Interval
+    n: int
+    t: float
+    df: float
+    p: float
 
 
 class Welch(NamedTuple):
@@ -61,3 +79,75 @@ def welch(a: ArrayLike, b: ArrayLike) -> Welch:
     error_a, error_b = a.var(ddof=1) / a.size, b.var(ddof=1) / b.size
     df = (error_a + error_b) ** 2 / (error_a**2 / (a.size - 1) + error_b**2 / (b.size - 1))
     return Welch(float(t), float(df), float(p))
+
+
+def holm(p: ArrayLike) -> np.ndarray:
+    """Adjust the p-values of one family of tests so that any false finding among them has the chance named (Holm 1979).
+
+    p: (tests,); NaN, a test that could not be made, stays NaN and does not count. Returns (tests,).
+    """
+    p = np.asarray(p, dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    tested = np.flatnonzero(np.isfinite(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(factors * p[order]))
+    return adjusted
+
+
+def hedges_g(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Say by how many pooled SDs the mean of `a` lies above that of `b`, corrected for small samples (Hedges 1981).
+
+    a (trials_a,), b (trials_b,). The interval is the large-sample normal one with the small-sample variance. All NaN
+    where there are fewer than two values in a column, or no spread. ValueError if a value is not finite.
+    """
+    a, b = _trials(a), _trials(b)
+    n = a.size + b.size
+    if min(a.size, b.size) < 2 or np.ptp(a) == np.ptp(b) == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    pooled = math.sqrt((a.var(ddof=1) * (a.size - 1) + b.var(ddof=1) * (b.size - 1)) / (n - 2))
+    g = (1 - 3 / (4 * n - 9)) * float(a.mean() - b.mean()) / pooled
+    half = stats.norm.ppf((1 + confidence) / 2) * math.sqrt(n / (a.size * b.size) + g**2 / (2 * (n - 3.94)))
+    return Interval(g, g - half, g + half)
+
+
+def paired(differences: ArrayLike, blocks: ArrayLike | None = None, confidence: float = 0.95) -> Paired:
+    """Test whether differences of pairs have mean 0, with Student's interval of the mean.
+
+    differences: (pairs,), one value minus its partner of the same draw. blocks: (pairs,), the split that each pair was
+    made on. Pairs of one split share a test set and are not independent, so with several splits the means of the
+    splits are what is tested: in a balanced design the test of init against its interaction with split as a random
+    factor. NaN where there are fewer than two units, or they do not differ. ValueError if a value is not finite.
+    """
+    units = _trials(differences)
+    if blocks is not None and len(names := np.unique(np.asarray(blocks))) > 1:
+        units = np.array([units[np.asarray(blocks) == name].mean() for name in names])
+    mean = float(units.mean()) if units.size else math.nan
+    if units.size < 2 or np.ptp(units) == 0:
+        return Paired(Interval(mean, math.nan, math.nan), units.size, math.nan, math.nan, math.nan)
+    result = stats.ttest_1samp(units, 0)
+    bounds = result.confidence_interval(confidence)
+    return Paired(
+        Interval(mean, float(bounds.low), float(bounds.high)),
+        units.size,
+        float(result.statistic),
+        float(result.df),
+        float(result.pvalue),
+    )
+
+
+def bca_mean(
+    values: ArrayLike, generator: np.random.Generator, confidence: float = 0.95, resamples: int = 9999
+) -> Interval:
+    """Give the mean of (trials,) with its bias-corrected and accelerated bootstrap interval (Efron 1987).
+
+    The bounds are NaN for fewer than three values, or where there is no spread. ValueError if a value is not finite.
+    """
+    trials = _trials(values)
+    mean = float(trials.mean()) if trials.size else math.nan
+    if trials.size < 3 or np.ptp(trials) == 0:
+        return Interval(mean, math.nan, math.nan)
+    bounds = stats.bootstrap(
+        (trials,), np.mean, n_resamples=resamples, confidence_level=confidence, method="BCa", rng=generator
+    ).confidence_interval
+    return Interval(mean, float(bounds.low), float(bounds.high))
