@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -28,13 +30,15 @@ CONF = _BESIDE if _BESIDE.is_dir() else _ABOVE
 _MULTIRUN = {"-m", "--multirun"}
 
 
-def run(entry: str, task: Callable[[Any], None]) -> None:
+def run(entry: str, task: Callable[[Any], None], joined: tuple[str, ...] = ()) -> None:
     """Run `task(config)` for the command line, or for each cell of a multirun, config being the entry's dataclass.
 
+    joined: keys whose value may have commas in it, KEY=A,B, without being a sweep.
     Every value of a sweep is checked before the first run begins and before anything is written. ValueError and
     OSError are a user's: one line on standard error, exit code 1. HYDRA_FULL_ERROR=1 shows the traceback. Ctrl-C is one
     line and exit code 130.
     """
+    sys.argv[1:] = [_quoted(word, joined) for word in sys.argv[1:]]
     try:
         _run(entry, task)
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -42,6 +46,20 @@ def run(entry: str, task: Callable[[Any], None]) -> None:
             raise  # Lightning ends an interrupted fit by sys.exit
         print("interrupted: what is finished stays, and the same command again goes on from there", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _quoted(word: str, joined: tuple[str, ...]) -> str:
+    key, equals, value = word.partition("=")
+    return f"{key}='{value}'" if equals and key in joined and re.fullmatch(r"[\w.-]+(,[\w.-]+)+", value) else word
+
+
+def defaults(entry: str) -> dict[str, Any]:
+    """Give the config of an entry that is told nothing, as nested values; from within a task of `run` too."""
+    register()
+    within = GlobalHydra.instance().is_initialized()
+    with nullcontext() if within else initialize_config_dir(str(CONF), version_base="1.3"):
+        values: Any = OmegaConf.to_container(compose(entry), resolve=False)
+    return values
 
 
 def _run(entry: str, task: Callable[[Any], None]) -> None:

@@ -191,14 +191,21 @@ class TrainConfig(StudyConfig):
 
 @dataclass
 class TablesConfig:
-    """python -m ecg_tl.tables."""
+    """python -m ecg_tl.tables; study names one study, or two to compare, joined by a comma."""
 
     study: str = MISSING
     outputs: str = MISSING
     trials: str | None = MISSING
+    target_f1: float | None = MISSING
 
     def __post_init__(self) -> None:
-        a_name("study", self.study)
+        names = self.study.split(",")
+        for name in names:
+            a_name("study", name)
+        if len(names) > 2 or len(set(names)) < len(names):
+            raise ValueError(f"study={self.study}: give one study, or two different ones to compare")
+        if self.target_f1 is not None and not 0 < self.target_f1 < 1:
+            raise ValueError(f"target_f1={self.target_f1:g}: must lie between 0 and 1")
 
 
 ENTRIES: dict[str, type] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +50,10 @@ PAGE_INCHES = 7.2
 """Width of a figure that spans both columns of a journal's page."""
 
 
+Weights = Mapping[str, Iterable[str | None]]
+"""Per init, the borrowed weights that its runs had: a legend says so where they were random."""
+
+
 class Look(NamedTuple):
     """How an init is drawn. Colour, dash, marker and hatch each tell it from any other, so grey print does too."""
 
@@ -88,11 +92,14 @@ def grid_shape(n_panels: int, widest: int = 3) -> tuple[int, int]:
 
 
 def legend_above(figure: Figure, handles: Sequence[Any]) -> None:
-    """Put one legend over the panels, outside the data, in as many columns as the figure is wide."""
+    """Put one legend over the panels, in as many columns as fit; each further row makes the figure higher."""
     renderer: Any = FigureCanvasAgg(figure).get_renderer()
     for columns in range(len(handles), 0, -1):
         legend = figure.legend(handles=list(handles), loc="outside upper center", ncols=columns)
-        if columns == 1 or legend.get_window_extent(renderer).width <= figure.bbox.width:
+        box = legend.get_window_extent(renderer)
+        if columns == 1 or box.width <= figure.bbox.width:
+            rows = -(-len(handles) // columns)
+            figure.set_figheight(figure.get_figheight() + box.height / figure.dpi * (1 - 1 / rows))
             return
         legend.remove()
 

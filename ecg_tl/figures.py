@@ -125,6 +125,7 @@ def figure5(
             axes.tick_params(labelbottom=True)
             if place + columns >= len(fractions):
                 axes.set_xlabel("Epoch")
+        grid[0, 0].xaxis.get_major_locator().set_params(integer=True)
         grid[0, 0].set_xlim(0, max(2, *(len(f1) for f1 in curves.values())))
         figure.supylabel("Weighted F1 on the test set", fontsize=8.5)
         legend_above(figure, _legend(inits, weights or {}, curves))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ _PLACES = {"study", "outputs", "out", "logger", "encoder", "allow_overlap", "tra
 
 def settings_of(resolved: dict[str, Any]) -> dict[str, Any]:
     """Reduce a resolved config to what its result depends on, as dotted keys."""
-    flat = {key: value for key, value in _flatten(resolved) if key not in _PLACES}
+    flat = {key: value for key, value in flatten(resolved) if key not in _PLACES}
     for key in list(flat):
         group, _, name = key.partition(".")
         of_the_set = group in ("data", "corpus") and name != "test_fraction"
@@ -30,10 +30,11 @@ def settings_of(resolved: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Spell nested values out as dotted keys."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -25,7 +25,8 @@ from ecg_tl.figure_style import (
 )
 
 _COLOURS = (SKY, ORANGE, GREEN, VERMILLION, BLUE, PURPLE, BLACK)
-_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*", "p", "h")
+_MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+"""A rhythm's colour and marker go together; beyond seven rhythms they come again hollow, then half filled."""
 
 
 def pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -97,16 +98,17 @@ def figure9(
         axes = figure.subplots()
         for index in sorted(np.flatnonzero(counts).tolist(), key=lambda i: (-counts[i], i)):
             shown = rows[rhythm[rows] == index]
-            marker, colour = _MARKERS[index % len(_MARKERS)], _COLOURS[index % len(_COLOURS)]
-            scale = 1.6 if marker == "*" else 1.0
-            style: Any = {"color": colour, "marker": marker, "markeredgecolor": "white", "linestyle": "none"}
-            size, edge = (6.5, 0.6) if len(shown) < 20 else (4.2, 0.3)
-            axes.plot(scores[shown, 0], scores[shown, 1], markersize=size * scale, markeredgewidth=edge, **style)
+            size = 6.5 if len(shown) < 20 else 4.2
+            axes.plot(scores[shown, 0], scores[shown, 1], markersize=size, **_look(index))
             label = f"{rhythms[index]} (n={counts[index]:,})"
-            handles.append(Line2D([], [], markersize=6 * scale, markeredgewidth=0.4, label=label, **style))
+            handles.append(Line2D([], [], markersize=6, label=label, **_look(index)))
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.locator_params(nbins=8)
         for axis, share, name in zip((axes.xaxis, axes.yaxis), explained, ("first", "second"), strict=True):
             axis.set_label_text(f"{name.capitalize()} principal component ({share * 100:.1f} % of the variance)")
-        title = f"{len(rows):,} of {len(rhythm):,} records" if len(rows) < len(rhythm) else f"{len(rows):,} records"
+        title = (
+            f"{len(rows):,} of {len(rhythm):,} records drawn" if len(rows) < len(rhythm) else f"{len(rows):,} records"
+        )
         figure.legend(
             handles=handles,
             loc="outside right upper",
@@ -117,3 +119,17 @@ def figure9(
         )
         add_note(figure, note)
         return save(figure, path)
+
+
+def _look(index: int) -> dict[str, Any]:
+    turn, place = divmod(index, len(_COLOURS))
+    colour = _COLOURS[place]
+    look: dict[str, Any] = {"color": colour, "marker": _MARKERS[place], "linestyle": "none"}
+    return (
+        look
+        | (
+            {"markeredgecolor": "white", "markeredgewidth": 0.4},
+            {"markerfacecolor": "white", "markeredgewidth": 0.9},
+            {"fillstyle": "left", "markerfacecoloralt": "white", "markeredgewidth": 0.9},
+        )[turn % 3]
+    )

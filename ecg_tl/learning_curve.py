@@ -70,7 +70,7 @@ def epochs_to(f1: ArrayLike, share: float = 0.95) -> int:
 
 def largest_drop(f1: ArrayLike) -> float:
     """Largest fall from one epoch to the next; 0 where the curve never falls. f1: (epochs,). ValueError as above."""
-    return float(np.max(-np.diff(_curve(f1)), initial=0.0))
+    return max(0.0, float(np.max(-np.diff(_curve(f1)), initial=0.0)))
 
 
 def majority_f1(support: ArrayLike) -> float:

@@ -43,6 +43,7 @@ table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tab
 th, td { padding: 0.3rem 0.6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 thead th { background: var(--shade); vertical-align: bottom; }
 th.group { text-align: center; border-left: 1px solid var(--line); }
+thead th:first-child { text-align: left; }
 tbody th { text-align: left; font-weight: 500; position: sticky; left: 0; background: var(--paper); }
 tbody th.block { font-weight: 600; font-style: italic; background: var(--shade); }
 caption { text-align: left; padding: 0.5rem 0.6rem; font-weight: 600; }

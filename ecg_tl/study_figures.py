@@ -1,15 +1,14 @@
-"""Figures 6 to 8: what a study's grid shows that the paper's figures do not: labels, rhythms, confusions."""
+"""Figures 6 and 7: F1 against the number of labels, and F1 of every rhythm."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -17,16 +16,14 @@ from ecg_tl.figure_style import (
     MARKER,
     PAGE_INCHES,
     STYLE,
+    Weights,
     add_note,
-    grid_shape,
     legend_above,
     look_of,
     new_figure,
     save,
 )
 from ecg_tl.trials import in_order, init_label, percent
-
-Weights = Mapping[str, Iterable[str | None]]
 
 FEW_RECORDS = 5
 """A rhythm with fewer test records than this is marked: one record moves its F1 by a fifth and more."""
@@ -75,15 +72,16 @@ def figure6(
     for (_, fraction), estimate in drawn:
         labels_of.setdefault(fraction, set()).add(estimate.n_labels)
     alone = any(np.isnan(estimate.low) for _, estimate in drawn)
+    width = PAGE_INCHES if len(panels) == 2 else PAGE_INCHES * 0.62
     with matplotlib.rc_context(STYLE):
-        figure = new_figure(PAGE_INCHES if len(panels) == 2 else PAGE_INCHES * 0.62, 3.3)
+        figure = new_figure(width, 3.2)
         row = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for axes, (title, estimates) in zip(row, panels.items(), strict=True):
             axes.set_xscale("log")
             for init, factor in zip(inits, _dodge(len(inits), labels_of), strict=True):
                 _draw_estimates(axes, init, {f: e for (i, f), e in estimates.items() if i == init}, factor)
-            axes.set(title=title, xlabel="Labelled training records")
-        _label_fractions(row[0], labels_of)
+            axes.set(title=title, xlabel="Labelled training records (logarithmic)")
+        _label_fractions(row, labels_of, width / len(panels) - 0.4)
         row[0].set_ylim(*_f1_limits([value for _, estimate in drawn for value in estimate[1:]]))
         row[0].set_ylabel("Weighted F1 on the test set")
         legend_above(figure, _line_legend(inits, weights or {}, any(e.high > e.low for _, e in drawn), alone))
@@ -120,9 +118,11 @@ def figure7(
     few = [place for place, rhythm in enumerate(order) if support[rhythm] < FEW_RECORDS]
     names = [f"{rhythms[i]}{'†' if support[i] < FEW_RECORDS else ''}" for i in order]
     width = min(PAGE_INCHES, max(3.6, 0.9 + len(rhythms) * max(0.5, 0.16 * len(inits))))
-    slot = (width - 0.6) / len(rhythms)
+    wide = max(map(len, names)) * 0.075 > (width - 0.6) / len(rhythms)
+    lines = [f"{name}{' ' if wide else chr(10)}(n={support[i]:,})" for name, i in zip(names, order, strict=True)]
+    below = max(map(len, lines)) * 0.035 if wide else 0.2
     with matplotlib.rc_context(STYLE):
-        figure = new_figure(width, 0.95 + 1.75 * len(fractions))
+        figure = new_figure(width, 0.75 + below + 1.75 * len(fractions))
         column = figure.subplots(len(fractions), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for axes, fraction in zip(column, fractions, strict=True):
             for place in few:
@@ -133,8 +133,6 @@ def figure7(
                     _draw_bars(axes, runs, init, place - (len(inits) - 1) / 2, 0.8 / len(inits))
             axes.set(title=f"{percent(fraction)} of the training records", ylim=(0, 1), ylabel="F1")
             axes.grid(visible=False, axis="x")
-        wide = max(map(len, names)) * 0.075 > slot
-        lines = [f"{name}{' ' if wide else chr(10)}(n={support[i]:,})" for name, i in zip(names, order, strict=True)]
         column[-1].set_xticks(range(len(rhythms)), lines, fontsize=7.5, **(SLANTED if wide else {}))
         column[-1].set_xlabel("Rhythm (n: test records)")
         column[-1].set_xlim(-0.5, len(rhythms) - 0.5)
@@ -144,72 +142,16 @@ def figure7(
         return save(figure, path)
 
 
-def figure8(
-    confusion: Mapping[str, np.ndarray],
-    rhythms: Sequence[str],
-    fraction: float,
-    path: Path,
-    weights: Weights | None = None,
-    note: str = "",
-) -> list[Path]:
-    """Draw who is taken for whom at one fraction, a panel for each init (Figure 8).
-
-    confusion: counts (runs, rhythms, rhythms) for each init, rows true, columns predicted. They are summed over the
-    runs; colour and text are shares of a row in per cent, with the count below where there is room. A row of no record
-    stays empty. weights: per init, the borrowed weights its runs had. path: without ending. Writes path.png and
-    path.svg and returns both. ValueError if there is nothing to draw or a shape does not match.
-    """
-    n = len(rhythms)
-    if not confusion or not n:
-        raise ValueError(f"{path}: {len(confusion)} confusions of {n} rhythms cannot be drawn; train a cell first")
-    for init, counts in confusion.items():
-        if np.ndim(counts) != 3 or np.shape(counts)[1:] != (n, n) or not np.size(counts):
-            raise ValueError(f"{path}: confusion of {init} has shape {np.shape(counts)}; give (runs, {n}, {n})")
-    inits = in_order(confusion)
-    rows, columns = grid_shape(len(inits))
-    longest = max(map(len, rhythms)) * 0.066
-    panel = min(2.7, max(1.5, 0.42 * n), (PAGE_INCHES - 0.45 - longest) / columns - 0.12)
-    upright = longest < panel / n
-    below = 0.2 if upright else longest + 0.1
-    with matplotlib.rc_context(STYLE | BOXED):
-        figure = new_figure(
-            max(3.4, 0.45 + longest + columns * (panel + 0.12)),
-            0.95 + rows * (panel + 0.45 + below) + 0.15 * bool(note),
-        )
-        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for axes in grid.flat[len(inits) :]:
-            axes.set_visible(False)
-        for axes, init in zip(grid.flat, inits, strict=False):
-            image = _draw_confusion(axes, np.asarray(confusion[init]).sum(axis=0), panel / n)
-            axes.set(title=init_label(init, (weights or {}).get(init, ())), xlabel="Predicted rhythm")
-            axes.tick_params(labelbottom=True, length=0, labelsize=7)
-            axes.tick_params(axis="x", labelrotation=0 if upright else 90)
-        grid[0, 0].set_xticks(range(n), rhythms)
-        grid[0, 0].set_yticks(range(n), rhythms)
-        for axes in grid[:, 0]:
-            axes.set_ylabel("True rhythm")
-        bar = figure.colorbar(image, ax=grid, location="top", shrink=0.6, aspect=40, pad=0.02)
-        bar.set_label("Share of the true rhythm's records (%)")
-        figure.suptitle(f"{percent(fraction)} of the training records")
-        add_note(figure, note)
-        return save(figure, path)
-
-
-BOXED: Any = {"axes.grid": False, "axes.spines.top": True, "axes.spines.right": True}
 SLANTED: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
-def row_shares(counts: np.ndarray) -> np.ndarray:
-    """Divide every row of a confusion matrix by its sum: (n, n) counts to shares, NaN in a row of no record."""
-    totals = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-
-
 def _dodge(n_inits: int, labels_of: Mapping[float, set[int]]) -> np.ndarray:
-    """Factors by which the inits are moved along the logarithmic axis, narrow enough to keep fractions apart."""
+    """Factors that move the inits along the logarithmic axis: their whiskers can be told, their labels not mistaken."""
     logs = np.sort([np.log10(np.mean(list(labels))) for labels in labels_of.values()])
-    gap = min(np.diff(logs), default=0.5)
-    spread = 0.35 * gap * (n_inits - 1) / max(n_inits, 3)
+    if len(logs) == 1:
+        spread = 0.12 * (n_inits - 1) / n_inits
+    else:
+        spread = min(0.3 * np.diff(logs).min(), 0.02 * np.ptp(logs) * (n_inits - 1))
     return 10 ** np.linspace(-spread / 2, spread / 2, n_inits)
 
 
@@ -221,40 +163,48 @@ def _draw_estimates(axes: Axes, init: str, estimates: Mapping[float, Estimate], 
     place = n_labels * factor
     axes.plot(place, mean, color=look.colour, linestyle=look.line, linewidth=1.1, zorder=2)
     several = np.isfinite(low)
+    for shown, style in ((several, MARKER), (~several, HOLLOW)):
+        if shown.any():
+            axes.plot(place[shown], mean[shown], look.marker, color=look.colour, zorder=3, clip_on=False, **style)
     whiskers = np.stack([mean - low, high - mean])[:, several]
     axes.errorbar(
         place[several],
         mean[several],
         yerr=whiskers,
-        fmt=look.marker,
-        color=look.colour,
+        fmt="none",
+        ecolor=look.colour,
         elinewidth=1.1,
-        capsize=2.5,
-        zorder=3,
-        **MARKER,
+        capsize=3,
+        zorder=4,
     )
-    axes.plot(place[~several], mean[~several], look.marker, color=look.colour, zorder=3, **HOLLOW)
 
 
 HOLLOW: Any = {"markersize": 5.5, "markerfacecolor": "white", "markeredgewidth": 1.2, "linestyle": "none"}
 
 
-def _label_fractions(axes: Axes, labels_of: Mapping[float, set[int]]) -> None:
+def _label_fractions(row: Sequence[Axes], labels_of: Mapping[float, set[int]], width_inches: float) -> None:
     ticks = {round(np.mean(list(labels))): fraction for fraction, labels in sorted(labels_of.items())}
     texts = []
     for n_labels, fraction in ticks.items():
         about = "≈" if len(labels_of[fraction]) > 1 else ""
-        texts.append(f"{about}{n_labels:,}\n{percent(fraction)}")
-    axes.set_xticks(list(ticks), texts)
-    axes.minorticks_off()
+        texts.append((f"{about}{n_labels:,}", percent(fraction)))
     logs = np.log10(list(ticks))
     margin = max(0.08, 0.12 * float(np.ptp(logs)))
-    axes.set_xlim(10 ** (min(logs) - margin), 10 ** (max(logs) + margin))
+    left, right = min(logs) - margin, max(logs) + margin
+    room = min(np.diff(np.sort(logs)), default=right - left) / (right - left) * width_inches
+    crowded = room < 0.04 + 0.065 * max(len(line) for text in texts for line in text)
+    row[0].set_xlim(10**left, 10**right)
+    for axes in row:
+        if crowded:
+            axes.set_xticks(list(ticks), [f"{labels} ({share})" for labels, share in texts], rotation=90)
+        else:
+            axes.set_xticks(list(ticks), ["\n".join(text) for text in texts])
+        axes.minorticks_off()
 
 
 def _f1_limits(values: Sequence[float]) -> tuple[float, float]:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    margin = max(0.02, 0.06 * (high - low))
+    margin = max(0.02, 0.06 * (high - low), (0.1 - (high - low)) / 2)
     return max(0.0, low - margin), min(1.0, high + margin)
 
 
@@ -285,12 +235,12 @@ def _draw_bars(axes: Axes, runs: np.ndarray, init: str, place: float, width: flo
     )
     if len(runs) > 1:
         spread = np.linspace(-0.25, 0.25, len(runs))[:, None] * width
-        axes.plot((centres + spread)[known], runs[known], zorder=3, **DOT)
+        size = 2.4 if len(runs) <= 12 else 1.5
+        axes.plot((centres + spread)[known], runs[known], markersize=size, zorder=3, **DOT)
 
 
 DOT: Any = {
     "marker": "o",
-    "markersize": 2.4,
     "markerfacecolor": "black",
     "markeredgecolor": "white",
     "markeredgewidth": 0.35,
@@ -306,21 +256,7 @@ def _bar_legend(inits: Sequence[str], weights: Weights, dots: bool, few: bool) -
         label = init_label(init, weights.get(init, ()))
         handles.append(Patch(facecolor=look.colour, hatch=look.hatch, edgecolor="white", label=label))
     if dots:
-        handles.append(Line2D([], [], label="single runs", **DOT))
+        handles.append(Line2D([], [], label="one run (bar: mean)", markersize=2.4, **DOT))
     if few:
         handles.append(Patch(facecolor="0.9", linewidth=0, label=f"† fewer than {FEW_RECORDS} test records"))
     return handles
-
-
-def _draw_confusion(axes: Axes, counts: np.ndarray, cell_inches: float) -> Any:
-    shares = row_shares(counts)
-    image = axes.imshow(shares * 100, cmap="Blues", norm=Normalize(0, 100), aspect="equal")
-    size = float(np.clip(cell_inches * 72 * 0.42, 3.5, 7.5))
-    for (true, predicted), share in np.ndenumerate(shares):
-        if share > 0:
-            text = f"{share * 100:.0f}" if share > 0.005 else "<1"
-            if cell_inches >= 0.33:
-                text += f"\n({counts[true, predicted]:,})"
-            colour = "white" if share > 0.55 else "black"
-            axes.text(predicted, true, text, ha="center", va="center", fontsize=size, color=colour)
-    return image

@@ -1,122 +1,197 @@
-"""ENTRY: a study's tables and figures from its records; nothing here trains. python -m ecg_tl.tables study=NAME"""
+"""ENTRY: tables, figures and report of a study, from its records; nothing here trains. python -m ecg_tl.tables"""
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ecg_tl import command_line
-from ecg_tl.cohorts import PAPER_RHYTHMS, Cohort, classes_note, cohort_of, table1
+from ecg_tl.beside_paper import Published, published_beside
+from ecg_tl.cohorts import Cohort, cohort_of, table1
+from ecg_tl.comparisons import Comparison, compare, table4
 from ecg_tl.config import TablesConfig
-from ecg_tl.figures import figure3, figure5
+from ecg_tl.curve_tables import needed, table5, table6
+from ecg_tl.drawings import draw_latent_map, draw_study
+from ecg_tl.findings import findings
 from ecg_tl.identity import read_config
-from ecg_tl.records import RunRecord, missing_cells, read_curve, read_records, run_folder
-from ecg_tl.rendering import write_table
-from ecg_tl.store import open_store
-from ecg_tl.trial_tables import REFERENCE, has_index, table2, table3
+from ecg_tl.records import Cell, missing_cells
+from ecg_tl.rendering import Table, to_markdown, write_table
+from ecg_tl.report import Contents, write_report
+from ecg_tl.reproduce import pretrain_command, train_commands
+from ecg_tl.results import Results, read_results
+from ecg_tl.rhythm_tables import table7
+from ecg_tl.store import Store, open_store
+from ecg_tl.study_comparison import table8
+from ecg_tl.study_report import every_cell, made_of, provenance_notes
+from ecg_tl.trial_tables import PROTOCOLS, has_index, table2, table3
 from ecg_tl.trials import cell_name, read_trials, trials_of
 
 
 def main(config: TablesConfig) -> None:
-    """Make tables 1 to 3 and figures 3 to 5 of a study, or tables 2 and 3 of any trials, and print their paths."""
-    study_folder = Path(config.outputs) / config.study
-    folder = study_folder / "tables"
+    """Make the tables, figures and report of a study, tables of any trials, or of two studies; print their paths."""
+    outputs, names = Path(config.outputs), config.study.split(",")
+    folder = outputs / names[0] / "tables"
     if config.trials:
-        paths = write_tables(read_trials(Path(config.trials)), folder)
+        paths = _write(trial_tables(read_trials(Path(config.trials))), folder)
+    elif len(names) == 2:
+        first, second = (read_results(outputs / name) for name in names)
+        table = table8(first, second)
+        paths = write_table(table, folder, f"table8_{names[1]}")
+        print(to_markdown(table))
     else:
-        paths = _write_study(study_folder, folder)
+        paths = _write_study(outputs / names[0], folder, outputs, config.target_f1)
     for path in paths:
         print(path)
 
 
-def _write_study(study_folder: Path, folder: Path) -> list[Path]:
-    records = read_records(study_folder)
-    configs = [read_config(_folder_of(record, study_folder) / "config.yaml") for record in records]
-    encoders = {
-        Path(resolved["encoder"] or study_folder / "encoder")
-        for record, resolved in zip(records, configs, strict=True)
-        if record.init == REFERENCE
-    }
-    cohorts, lost = _cohorts({resolved["data"]["path"] for resolved in configs}, encoders)
-    synthetic = any(cohort.source.startswith("synthetic") for cohort in cohorts.values())
-    notes = [cohort.note for cohort in cohorts.values() if cohort.note and cohort.rhythm is not None]
-    notes += ["Synthetic data: says nothing of patients."] if synthetic else []
-    paths = write_tables(trials_of(records), folder, cohorts, [*provenance_notes(records), *notes])
+@dataclass
+class Surroundings:
+    """What the runs of a study were made from, as far as it is still at hand.
+
+    encoders: folders of the bundles of transfer; lost: what is gone, and what is therefore left out.
+    """
+
+    labelled: dict[str, Store] = field(default_factory=dict)
+    encoders: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    cohorts: dict[str, Cohort] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+
+
+def _write_study(study_folder: Path, folder: Path, outputs: Path, target_f1: float | None) -> list[Path]:
+    results = read_results(study_folder)
+    around = _surroundings(results)
+    missing = missing_cells(record.cell for record in results.records)
+    synthetic = any(cohort.source.startswith("synthetic") for cohort in around.cohorts.values())
+    notes = [cohort.note for cohort in around.cohorts.values() if cohort.note and cohort.rhythm is not None]
+    caveats = ["Synthetic data: says nothing of patients."] if synthetic else []
+    caveats += provenance_notes(results.records)
     note = "synthetic data" if synthetic else ""
-    paths += figure3(folder / "figure3")
-    for drawn in sorted(path for encoder in encoders for path in encoder.glob("figure4.*")):
-        paths.append(Path(shutil.copyfile(drawn, folder / drawn.name)))
-    paths += figure5(
-        {record.cell: read_curve(_folder_of(record, study_folder))["test_f1"].to_numpy() for record in records},
-        folder / "figure5",
-        {record.init: {record.weights} for record in records},
-        note,
+    published = published_beside(
+        results.records,
+        {store.content_sha256: str(store.source.get("format", "")) for store in around.labelled.values()},
+        {store.lead for store in around.labelled.values()},
     )
-    missing = [cell_name(cell) for cell in missing_cells(record.cell for record in records)]
-    for line in [*(f"missing: {name}" for name in missing), *lost]:
+    found = _compared(results)
+    tables = study_tables(results, found, around.cohorts, [*caveats, *notes], published, target_f1)
+    paths = _write(tables, folder)
+    drawings = draw_study(results, folder, around.encoders, note)
+    for encoder in around.encoders:
+        for store in around.labelled.values():
+            try:
+                drawings.append(draw_latent_map(encoder, store, outputs / "features", folder, note))
+            except (OSError, ValueError) as error:
+                around.lost.append(f"no figure 9: {error}")
+    paths += sorted(path for drawing in drawings for path in folder.glob(f"{drawing.path.name}.*"))
+    contents = Contents(
+        study=study_folder.name,
+        findings=findings(results, found, target_f1, [*caveats, *notes]),
+        made_of=made_of(results, {str(place): bundle for place, bundle in around.encoders.items()}),
+        tables=list(tables.values()),
+        drawings=drawings,
+        unfinished=[(cell_name(cell), "missing") for cell in missing],
+        commands=_commands(results, around, missing, study_folder.name, target_f1),
+        cells=every_cell(results),
+    )
+    paths.append(write_report(contents, folder / "report.html"))
+    for line in [*(f"missing: {cell_name(cell)}" for cell in missing), *around.lost]:
         print(line)
     return paths
 
 
-def _folder_of(record: RunRecord, study_folder: Path) -> Path:
-    return run_folder(study_folder, record.cell)
+def _compared(results: Results) -> dict[str, list[Comparison]]:
+    trials = trials_of(results.records)
+    return {measure: compare(trials, results.predictions, measure) for measure in PROTOCOLS}
 
 
-def _cohorts(data_paths: set[str], encoders: set[Path]) -> tuple[dict[str, Cohort], list[str]]:
-    """Describe the stores that the runs and their encoders were made from, and say which are gone."""
-    wanted = {Path(path): "Labelled set" for path in data_paths}
-    lost = []
-    for encoder in sorted(encoders):
+def trial_tables(
+    trials: pd.DataFrame, notes: Sequence[str] = (), published: Published | None = None
+) -> dict[str, Table]:
+    """Make tables 2, 3 and 4 of any trials, each where they have what it needs: an index, two inits to compare."""
+    tables = {"table2": table2(trials, notes, published)}
+    if has_index(trials).any():
+        tables["table3"] = table3(trials, notes, published)
+    if found := compare(trials, {}, "best_f1"):
+        tables["table4"] = table4({"best_f1": found}, trials["split_seed"].nunique(), notes)
+    return tables
+
+
+def study_tables(
+    results: Results,
+    found: Mapping[str, Sequence[Comparison]],
+    cohorts: Mapping[str, Cohort],
+    notes: Sequence[str],
+    published: Published,
+    target_f1: float | None,
+) -> dict[str, Table]:
+    """Make every table of a study; one that lacks what it is about (no store, no index, no comparison) is left out."""
+    tables = {"table1": table1(cohorts)} if cohorts else {}
+    tables |= trial_tables(trials_of(results.records), notes, published)
+    if any(found.values()):
+        tables["table4"] = table4(found, len({record.split_seed for record in results.records}), notes)
+    tables["table5"] = table5(results, notes)
+    if needed(results, target_f1):
+        tables["table6"] = table6(results, target_f1, notes)
+    tables["table7"] = table7(results, notes)
+    return tables
+
+
+def _write(tables: Mapping[str, Table], folder: Path) -> list[Path]:
+    return [path for name, table in tables.items() for path in write_table(table, folder, name)]
+
+
+def _surroundings(results: Results) -> Surroundings:
+    """Find the stores and the encoders that the runs and their encoders were made from, and say which are gone."""
+    around = Surroundings()
+    wanted = {Path(config["data"]["path"]): "Labelled set" for config in results.configs.values()}
+    for encoder in sorted(
+        {
+            Path(results.configs[record.cell]["encoder"] or results.folder / "encoder")
+            for record in results.records
+            if record.encoder_sha256
+        }
+    ):
         try:
+            around.encoders[encoder] = json.loads((encoder / "bundle.json").read_text(encoding="utf-8"))
             wanted[Path(read_config(encoder / "config.yaml")["corpus"]["path"])] = "Corpus"
-        except (ValueError, KeyError) as error:
-            lost.append(f"table 1 is without the corpus: {error}")
-    cohorts = {}
+        except (OSError, ValueError, KeyError) as error:
+            around.lost.append(f"table 1 is without the corpus: {error}")
     for path, name in sorted(wanted.items(), key=lambda item: (item[1], item[0])):
         try:
             store = open_store(path)
         except (OSError, ValueError) as error:
-            lost.append(f"table 1 is without {name.lower()}: {error}")
+            around.lost.append(f"table 1 is without {name.lower()}: {error}")
             continue
-        cohorts[name if list(wanted.values()).count(name) == 1 else f"{name} {path.stem}"] = cohort_of(store)
-    return cohorts, lost
+        if store.labelled:
+            around.labelled[str(path)] = store
+        around.cohorts[name if list(wanted.values()).count(name) == 1 else f"{name} {path.stem}"] = cohort_of(store)
+    return around
 
 
-def provenance_notes(records: Sequence[RunRecord]) -> list[str]:
-    """Say what a reader must know of how the cells were made: classes unlike the paper's, mixed settings."""
-    notes = []
-    for rhythms in sorted({tuple(record.rhythms) for record in records}):
-        if len(rhythms) != PAPER_RHYTHMS:
-            notes.append(f"{classes_note(len(rhythms))} Classes here: {', '.join(rhythms)}.")
-    shared: dict[str, set[object]] = {
-        "data_sha256": {record.data_sha256 for record in records},
-        "encoder_sha256": {record.encoder_sha256 for record in records if record.init == REFERENCE},
-        "epochs": {record.epochs for record in records},
-        "n_test": {record.n_test for record in records},
-    }
-    for name, values in shared.items():
-        if len(values) > 1:
-            told = ", ".join(sorted(str(value)[:12] for value in values))
-            notes.append(f"Not one experiment: {name} differs between cells ({told}); run the older cells again.")
-    return notes
-
-
-def write_tables(
-    trials: pd.DataFrame, folder: Path, cohorts: Mapping[str, Cohort] | None = None, notes: Sequence[str] = ()
-) -> list[Path]:
-    """Write tables 2 and 3 of the trials, and table 1 where cohorts are given, as Markdown, CSV and LaTeX.
-
-    notes go under tables 2 and 3. Table 3 is left out if no trial has an index. Returns the paths written.
-    """
-    tables = {"table1": table1(cohorts)} if cohorts else {}
-    tables["table2"] = table2(trials, notes)
-    if has_index(trials).any():
-        tables["table3"] = table3(trials, notes)
-    return [path for name, table in tables.items() for path in write_table(table, folder, name)]
+def _commands(
+    results: Results, around: Surroundings, missing: Sequence[Cell], study: str, target_f1: float | None
+) -> list[str]:
+    """Spell out how to make the study again, from stores that are described where they cannot be made here."""
+    lines = [
+        f"# {path}: prepared from {store.source.get('format')}, checksum of its files {store.source.get('checksum')}; "
+        f"python -m ecg_tl.prepare info={path} tells more"
+        for path, store in around.labelled.items()
+    ]
+    for encoder in around.encoders:
+        try:
+            resolved = read_config(encoder / "config.yaml")
+        except ValueError as error:
+            lines.append(f"# {encoder}: {error}")
+            continue
+        lines.append(pretrain_command(resolved, command_line.defaults("pretrain")))
+    lines += train_commands(results.configs, command_line.defaults("train"), missing)
+    lines.append(f"python -m ecg_tl.tables study={study}" + (f" target_f1={target_f1}" if target_f1 else ""))
+    return lines
 
 
 if __name__ == "__main__":
-    command_line.run("tables", main)
+    command_line.run("tables", main, joined=("study",))

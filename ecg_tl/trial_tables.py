@@ -9,16 +9,25 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ecg_tl.beside_paper import Published
 from ecg_tl.rendering import Block, Row, Table
-from ecg_tl.statistics import Welch, mean_sd, welch
+from ecg_tl.statistics import Interval, Welch, bca_mean, holm, mean_sd, welch
 from ecg_tl.trials import in_order, init_label, percent
 
 MISSING = "missing"
 REFERENCE = "transfer"
 
-_BEST = "Best epoch on the test set, as in the paper"
-_SELECTED = "Epoch chosen on out-of-bag records"
+PROTOCOLS = {
+    "best_f1": "Best epoch on the test set, as in the paper",
+    "selected_f1": "Epoch chosen on out-of-bag records",
+}
+ONE_WORLD = (
+    "Repeats draw other training records but share the test set of their split: they are no independent samples of the "
+    "world, and their SD and p say nothing of other patients."
+)
 _LCI = "Learning curve index"
+_LCI_PROTOCOLS = {"lci": "Times the best F1, as in the paper", "selected_lci": "Times the F1 of the out-of-bag epoch"}
+_BOOTSTRAP_SEED = 0
 
 
 class Column(NamedTuple):
@@ -44,55 +53,83 @@ class Column(NamedTuple):
         return self.states.count(MISSING)
 
 
-def table2(trials: pd.DataFrame, notes: Sequence[str] = ()) -> Table:
+def table2(trials: pd.DataFrame, notes: Sequence[str] = (), published: Published | None = None) -> Table:
     """Best weighted F1 of each trial, means, SDs and Welch's p against transfer (paper, Table 2).
 
     trials: as from trials_of or read_trials. Where they have selected_f1, the same summary of it follows: the
-    flattering protocol and the honest one stand together. ValueError if a cell is there twice.
+    flattering protocol and the honest one stand together. published: what the paper prints, to stand beside, and where
+    that cannot be compared. ValueError if a cell is there twice.
     """
-    best, selected = _columns(trials, "best_f1"), _columns(trials, "selected_f1")
-    blocks, numbers, said = [Block("", _trial_rows(best))], [_numbers(best, "best_f1")], _notes(best)
-    if trials["selected_f1"].notna().any():
-        blocks += [Block(_BEST, _summary_rows(best)), Block(_SELECTED, _summary_rows(selected))]
-        numbers.append(_numbers(selected, "selected_f1"))
-        if (gaps := _named(selected, _is_missing)) != _named(best, _is_missing):
-            said.append(f"Missing out-of-bag results: {gaps}.")
-    else:
-        blocks.append(Block("", _summary_rows(best)))
-    return Table(
-        2,
-        "Weighted F1 on the test set in every trial",
-        _header(best),
-        tuple(blocks),
-        (*said, *notes),
-        pd.concat(numbers, ignore_index=True),
-    )
+    best, selected = columns_of(trials, "best_f1"), columns_of(trials, "selected_f1")
+    both = {"best_f1": best, "selected_f1": selected} if trials["selected_f1"].notna().any() else {"best_f1": best}
+    said = _notes(best)
+    if (gaps := _named(selected, _is_missing)) != _named(best, _is_missing) and len(both) > 1:
+        said.append(f"Missing out-of-bag results: {gaps}.")
+    return _trials_table(2, "Weighted F1 on the test set in every trial", both, PROTOCOLS, [*said, *notes], published)
 
 
-def table3(trials: pd.DataFrame, notes: Sequence[str] = ()) -> Table:
+def table3(trials: pd.DataFrame, notes: Sequence[str] = (), published: Published | None = None) -> Table:
     """Learning curve index of each trial, means, SDs and Welch's p against transfer (paper, Table 3).
 
     trials: as from trials_of or read_trials. An init without any index is left out and named. A curve without
-    a finite index shows its flag instead, and the mean over the others says over how many. ValueError if a
-    cell is there twice, or no trial has an index or a flag.
+    a finite index shows its flag instead, and the mean over the others says over how many. published: as for table2.
+    ValueError if a cell is there twice, or no trial has an index or a flag.
     """
     without = in_order(set(trials["init"]) - set(trials.loc[has_index(trials), "init"]))
-    columns = _columns(trials[~trials["init"].isin(without)], "lci")
+    indexed = trials[~trials["init"].isin(without)]
+    columns = columns_of(indexed, "lci")
     if not columns:
         raise ValueError(f"trials: no {_LCI.lower()} in {len(trials)} trials; table 3 needs one")
+    both = {"lci": columns}
+    if trials["selected_f1"].notna().any():
+        scaled = indexed.assign(lci=indexed["lci"] * (indexed["selected_f1"] / indexed["best_f1"]))
+        both["selected_lci"] = columns_of(scaled, "lci")
     said = [f"No {_LCI.lower()} given: {', '.join(without)}."] if without else []
     if infinite := _named(columns, lambda state: state not in ("", MISSING, "never rises")):
         said.append(f"No finite index, left out of the mean: {infinite}.")
     if fallen := _named(columns, lambda state: state == "never rises"):
         said.append(f"Index 0 because the curve never rises, part of the mean: {fallen}.")
+    title = "Learning curve index (LCI) on the test set in every trial"
+    return _trials_table(3, title, both, _LCI_PROTOCOLS, [*_notes(columns), *said, *notes], published)
+
+
+def _trials_table(
+    number: int,
+    title: str,
+    measures: dict[str, list[Column]],
+    headings: dict[str, str],
+    notes: Sequence[str],
+    published: Published | None,
+) -> Table:
+    """Lay out the trials of the first measure, then a summary of each, the paper's figures after the first."""
+    first, columns = next(iter(measures.items()))
+    blocks = [Block("", _trial_rows(columns))]
+    for measure, its_columns in measures.items():
+        blocks.append(Block(headings[measure] if len(measures) > 1 else "", _summary_rows(its_columns)))
+        if measure == first and published is not None:
+            blocks.append(Block(published.heading, _published_rows(columns, first, published)))
     return Table(
-        3,
-        "Learning curve index (LCI) on the test set in every trial",
-        _header(columns),
-        (Block("", _trial_rows(columns)), Block("", _summary_rows(columns))),
-        (*_notes(columns), *said, *notes),
-        _numbers(columns, "lci"),
+        number,
+        title,
+        (("", _draw_heading(columns[0])), *((percent(column.fraction), column.label) for column in columns)),
+        tuple(blocks),
+        (*notes, *(published.notes if published else ())),
+        pd.concat([_numbers(its_columns, measure) for measure, its_columns in measures.items()], ignore_index=True),
     )
+
+
+def _published_rows(columns: Sequence[Column], measure: str, published: Published) -> tuple[Row, ...]:
+    beside = [published.beside(column.init, column.fraction, measure) for column in columns]
+    rows: list[Row] = [("Paper, mean ± SD", *(text.theirs for text in beside))]
+    means = [_mean(column) for column in columns]
+    if any(text.mean is not None for text in beside):
+        rows.append(("Ours − paper", *(t.difference(m) for t, m in zip(beside, means, strict=True))))
+        rows.append(("Within 2 SD of the paper", *(t.within(m) for t, m in zip(beside, means, strict=True))))
+    return tuple(rows)
+
+
+def _mean(column: Column) -> float:
+    return math.nan if column.n_missing else mean_sd(column.counted).mean
 
 
 def format_p(p: float) -> str:
@@ -107,7 +144,7 @@ def has_index(trials: pd.DataFrame) -> pd.Series:
     return trials["lci"].notna() | (trials["lci_flag"] != "")
 
 
-def _columns(trials: pd.DataFrame, measure: str) -> list[Column]:
+def columns_of(trials: pd.DataFrame, measure: str) -> list[Column]:
     """Lay trials out as the smallest full grid around them, fractions falling, inits in the paper's order."""
     cells = trials.set_index(["init", "fraction", "split_seed", "seed"])
     if repeated := cells.index[cells.index.duplicated()].tolist():
@@ -123,10 +160,6 @@ def _columns(trials: pd.DataFrame, measure: str) -> list[Column]:
             label = init_label(init, trials.loc[trials["init"] == init, "weights"])
             columns.append(Column(float(fraction), init, label, draws, values, states))
     return columns
-
-
-def _header(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
-    return (("", _draw_heading(columns[0])), *((percent(column.fraction), column.label) for column in columns))
 
 
 def _trial_rows(columns: Sequence[Column]) -> tuple[Row, ...]:
@@ -151,11 +184,42 @@ def _trial(value: float, state: str) -> str:
 
 
 def _summary_rows(columns: Sequence[Column]) -> tuple[Row, ...]:
-    rows: list[Row] = [("Mean ± SD", *(_mean_text(column) for column in columns))]
+    rows: list[Row] = [
+        ("Mean ± SD", *(_mean_text(column) for column in columns)),
+        ("95 % CI of the mean", *(format_interval(mean_interval(column)) for column in columns)),
+    ]
     if any(column.init == REFERENCE for column in columns):
-        tested = ("" if c.init == REFERENCE else format_p(_test(c, columns).p) for c in columns)
-        rows.append((f"p against {REFERENCE}", *tested))
+        tests = _tests(columns)
+        for name, p in (("p", tests), ("Holm-adjusted p", dict(zip(tests, holm(list(tests.values())), strict=True)))):
+            texts = ("" if c.init == REFERENCE else format_p(p[c.init, c.fraction]) for c in columns)
+            rows.append((f"{name} against {REFERENCE}", *texts))
     return tuple(rows)
+
+
+def mean_interval(column: Column) -> Interval:
+    """Mean of a column with its BCa bootstrap interval, no bounds where a cell is missing.
+
+    With several splits the means of the splits are what is drawn again, since trials of one split share a test set.
+    """
+    if column.n_missing:
+        return Interval(math.nan, math.nan, math.nan)
+    splits = np.array([split for split, _ in column.trials])[np.isfinite(column.values)]
+    values = column.counted
+    if len(names := np.unique(splits)) > 1:
+        values = np.array([values[splits == name].mean() for name in names])
+    return bca_mean(values, np.random.default_rng(_BOOTSTRAP_SEED))
+
+
+def format_interval(interval: Interval, digits: int = 3) -> str:
+    """Print the bounds of an interval, a dash where there are none."""
+    if math.isnan(interval.low):
+        return "–"
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
+
+
+def _tests(columns: Sequence[Column]) -> dict[tuple[str, float], float]:
+    """Welch's p against transfer of each other column, by init and fraction."""
+    return {(c.init, c.fraction): _test(c, columns).p for c in columns if c.init != REFERENCE}
 
 
 def _mean_text(column: Column) -> str:
@@ -179,7 +243,17 @@ def _test(column: Column, columns: Sequence[Column]) -> Welch:
 def _notes(columns: Sequence[Column]) -> list[str]:
     notes = ["SD: of the population (ddof=0)."]
     if any(column.init == REFERENCE for column in columns):
-        notes.append(f"p: Welch's t-test against {REFERENCE}, two-sided, not adjusted for the number of tests.")
+        notes.append(
+            f"p: Welch's t-test against {REFERENCE}, two-sided, as in the paper; Holm's adjustment is for the "
+            f"{sum(column.init != REFERENCE for column in columns)} comparisons of one protocol."
+        )
+    notes.append("95 % CI of the mean: BCa bootstrap over the repeats.")
+    notes.append(ONE_WORLD)
+    if len({split for column in columns for split, _ in column.trials}) > 1:
+        notes.append(
+            "Several splits: mean, SD and Welch's p pool their trials; the CI draws splits again, and table 4 treats "
+            "the split as a factor."
+        )
     if gaps := _named(columns, _is_missing):
         notes.append(f"Missing cells, their columns left without mean and p: {gaps}.")
     notes += [
@@ -209,15 +283,20 @@ def _named(columns: Sequence[Column], wanted: Callable[[str], bool]) -> str:
 def _numbers(columns: Sequence[Column], measure: str) -> pd.DataFrame:
     """List a measure's unrounded trials, means, SDs and tests, one row a number."""
     rows: list[tuple[object, ...]] = []
+    compared = any(column.init == REFERENCE for column in columns)
+    tests = _tests(columns) if compared else {}
+    adjusted = dict(zip(tests, holm(list(tests.values())).tolist(), strict=True))
     for column in columns:
         head = (measure, column.fraction, column.init, column.label)
         for (split, seed), value, state in zip(column.trials, column.values, column.states, strict=True):
             rows.append((*head, "trial", split, seed, value, state))
         mean, sd = mean_sd([] if column.n_missing else column.counted)
-        summary = {"n": float(len(column.counted)), "mean": mean, "sd": sd}
-        if column.init != REFERENCE and any(other.init == REFERENCE for other in columns):
+        _, low, high = mean_interval(column)
+        summary = {"n": float(len(column.counted)), "mean": mean, "sd": sd, "ci_low": low, "ci_high": high}
+        if compared and column.init != REFERENCE:
             test = _test(column, columns)
             summary |= {"welch_t": test.t, "welch_df": test.df, "welch_p": test.p}
+            summary["welch_p_holm"] = adjusted[column.init, column.fraction]
         rows += [(*head, statistic, pd.NA, pd.NA, value, "") for statistic, value in summary.items()]
     names = ["measure", "fraction", "init", "label", "statistic", "split_seed", "seed", "value", "state"]
     return pd.DataFrame(rows, columns=names).astype({"split_seed": "Int64", "seed": "Int64"})

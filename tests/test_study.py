@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from ecg_tl.records import read_predictions, read_records
 from ecg_tl.store import StoreWriter, open_store
 from ecg_tl.waveform import FILTER, WINDOW, centre_window
 from tests.fabricate import icu_store, labelled_store, wfdb_icu, wfdb_records
+from tests.fabricate_study import study
 
 ENTRIES = {"prepare": prepare.main, "pretrain": pretrain.main, "train": train.main, "tables": tables.main}
 TINY = ("model.width=2", "model.kernel=3", "model.late_kernel=3", "batch_size=16", "trainer.precision=32-true")
@@ -37,7 +40,7 @@ def run(entry: str, *words: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"ecg_tl.{entry}", *words])
         patch.setenv("WANDB_MODE", "disabled")
-        command_line.run(entry, ENTRIES[entry])
+        command_line.run(entry, ENTRIES[entry], ("study",) if entry == "tables" else ())
 
 
 def refused(entry: str, *words: str) -> None:
@@ -134,7 +137,7 @@ def test_a_frozen_encoder_keeps_the_weights_and_statistics_of_its_bundle(root: P
     state = torch.load(folder / "checkpoints" / "selected.ckpt", weights_only=True)["state_dict"]
     assert sorted(state) == ["network.bias", "network.weight"]
     features = sorted(path.name for path in (root / "outputs" / "features").iterdir())
-    assert [name.partition("-")[0] for name in features] == ["encoder"] * 3 + ["googlenet"]
+    assert [name.partition("-")[0] for name in features] == ["encoder"] * 3 + ["googlenet", "latent"]
 
 
 def test_a_checkpoint_holds_the_selected_epoch(root: Path) -> None:
@@ -277,17 +280,30 @@ def test_a_cell_that_is_interrupted_leaves_no_record_and_the_same_command_does_i
     assert (tmp_path / curve).read_text() == (root / "outputs" / curve).read_text()
 
 
-def test_tables_and_figures_are_there_and_say_random_weights(root: Path) -> None:
+def test_tables_figures_and_report_are_there_and_say_random_weights(root: Path) -> None:
     folder = root / "outputs" / "s" / "tables"
     names = {path.name for path in folder.iterdir()}
-    assert names == {f"table{n}.{ending}" for n in (1, 2, 3) for ending in ("md", "csv", "tex")} | {
-        f"figure{n}.{ending}" for n in (3, 4, 5) for ending in ("png", "svg")
-    }
-    table1, table2 = ((folder / f"table{n}.md").read_text() for n in (1, 2))
+    assert names == {f"table{n}.{ending}" for n in range(1, 8) for ending in ("md", "csv", "tex")} | {
+        f"figure{n}.{ending}" for n in range(3, 10) for ending in ("png", "svg")
+    } | {"report.html"}
+    table1, table2, report = ((folder / name).read_text() for name in ("table1.md", "table2.md", "report.html"))
     assert "| Patients | 8 | 60 |" in table1
     assert "image (random weights)" in table2
     assert "3 rhythm classes where the paper has 11" in table2
     assert "Epoch chosen on out-of-bag records" in table2
+    assert report.count("<figure>") == 7
+    assert "None: every cell that was asked for has its record." in report
+    assert open_store(root / "data.h5").content_sha256 in report
+
+
+def test_the_reports_commands_ask_for_what_was_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = (root / "outputs" / "s" / "tables" / "report.html").read_text()
+    lines = [shlex.split(html.unescape(line)) for line in report.splitlines() if "python -m ecg_tl." in line]
+    commands = {words[2].partition(".")[2]: words[3:] for words in lines if words[:2] == ["python", "-m"]}
+    assert set(commands) == {"pretrain", "train", "tables"}
+    for entry, done in (("pretrain", "pretrained already"), ("train", "done already")):
+        run(entry, *commands[entry], f"outputs={root / 'outputs'}")
+        assert capsys.readouterr().out.count(done) == (1 if entry == "pretrain" else 20)
 
 
 def test_tables_name_a_cell_that_is_not_there(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,8 +313,21 @@ def test_tables_name_a_cell_that_is_not_there(root: Path, tmp_path: Path, capsys
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((root / "outputs" / "s" / "runs" / name / file).read_bytes())
     run("tables", f"outputs={tmp_path}", "study=gap")
-    assert "missing: init=random fraction=1 seed=1" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "missing: init=random fraction=1 seed=1" in told
+    assert "table 1 is without the corpus" in told
     assert "– (1 of 2)" in (tmp_path / "gap" / "tables" / "table2.md").read_text()
+    assert "init=random fraction=1 seed=1</code>" in (tmp_path / "gap" / "tables" / "report.html").read_text()
+
+
+def test_two_studies_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study(tmp_path / "a", ("random", "transfer"))
+    study(tmp_path / "b", ("random",), settings={"epochs": 6})
+    run("tables", f"outputs={tmp_path}", "study=a,b")
+    assert "Set otherwise in the second: epochs: 150 -> 6." in capsys.readouterr().out
+    assert (tmp_path / "a" / "tables" / "table8_b.tex").is_file()
+    refused("tables", f"outputs={tmp_path}", "study=a,c")
+    assert "c/runs: no finished run" in capsys.readouterr().err
 
 
 def test_trials_from_a_file_make_the_same_tables(tmp_path: Path) -> None:

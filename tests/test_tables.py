@@ -10,7 +10,9 @@ import pytest
 from ecg_tl.cohorts import Cohort, cohort_of, table1
 from ecg_tl.records import Cell
 from ecg_tl.rendering import Block, Table, latex_escape, to_csv, to_latex, to_markdown, write_table
-from ecg_tl.tables import provenance_notes, write_tables
+from ecg_tl.statistics import bca_mean
+from ecg_tl.study_report import provenance_notes
+from ecg_tl.tables import trial_tables
 from ecg_tl.trial_tables import format_p, table2, table3
 from ecg_tl.trials import TRIAL_COLUMNS, in_order, percent, published_trials, read_trials, trials_of
 from tests.fabricate import icu_store, labelled_store
@@ -110,9 +112,12 @@ class TestPublished:
         assert [head for _, head in f1.columns] == ["Seed", *["random", "image", "transfer"] * 3]
         assert [head for head, _ in f1.columns[1::3]] == ["100 %", "50 %", "25 %"]
         assert column(f1, "100 %", "transfer")[0] == "0.861"
-        assert column(f1, "100 %", "transfer")[-2:] == ["0.857 ± 0.004", ""]
+        assert column(f1, "100 %", "transfer")[10] == "0.857 ± 0.004"
+        assert column(f1, "100 %", "transfer")[-2:] == ["", ""]
         assert column(f1, "25 %", "random")[-1] == "< 0.001"
-        assert column(lci, "100 %", "random")[-2:] == ["1.371 ± 0.178", "0.452"]
+        assert column(lci, "100 %", "random")[10] == "1.371 ± 0.178"
+        # Of three comparisons the one at 100 % has the largest p, which Holm leaves as it is.
+        assert column(lci, "100 %", "random")[-2:] == ["0.452", "0.452"]
         assert "ddof=0" in notes(f1)
         assert "No learning curve index given: image" in notes(lci)
         assert "missing" not in notes(f1).lower() + notes(lci).lower()
@@ -197,11 +202,11 @@ class TestTable2:
         records = [r for r in records_of_grid() if r.cell not in {Cell("image", 0.25, 1), Cell("transfer", 1.0, 2)}]
         table = table2(trials_of(records))
         assert column(table, "25 %", "image")[1] == "missing"
-        assert column(table, "25 %", "image")[3:] == ["– (2 of 3)", "–"] * 2
+        assert column(table, "25 %", "image")[3:] == ["– (2 of 3)", "–", "–", "–"] * 2
         # Without transfer at 100 % nothing can be tested against it there.
-        assert column(table, "100 %", "transfer")[3:] == ["– (2 of 3)", ""] * 2
-        assert column(table, "100 %", "random")[4] == "–"
-        assert column(table, "25 %", "random")[4] not in ("–", "")
+        assert column(table, "100 %", "transfer")[3:] == ["– (2 of 3)", "–", "", ""] * 2
+        assert column(table, "100 %", "random")[5] == "–"
+        assert column(table, "25 %", "random")[5] not in ("–", "")
         assert "transfer at 100 % seed 2; image at 25 % seed 1" in notes(table)
         assert math.isnan(number(table, 0.25, "image", "mean", "best_f1"))
         assert number(table, 0.25, "image", "n", "best_f1") == 2
@@ -277,7 +282,7 @@ class TestTable3:
 
     def test_an_index_that_is_not_given_is_missing(self):
         table = table3(self.trials(lci=None, lci_flag=""))
-        assert column(table, "100 %", "random")[1:] == ["missing", "4.000", "– (2 of 3)", "–"]
+        assert column(table, "100 %", "random")[1:7] == ["missing", "4.000", "– (2 of 3)", "–", "–", "–"]
 
     def test_trials_without_any_index_are_refused(self):
         with pytest.raises(ValueError, match="no learning curve index in 90 trials"):
@@ -464,18 +469,34 @@ def check_latex(text, width):
         assert len(re.findall(r"(?<!\\)&", row)) + 1 + spans == width
 
 
-class TestWriteTables:
-    def test_all_of_a_study(self, tmp_path):
-        cohort = Cohort(np.array(["a", "b"]), np.array([50.0, 60.0]), np.array([1, 2]), source="made up")
-        written = write_tables(trials_of(records_of_grid()), tmp_path, {"ICU": cohort}, notes=["Synthetic data."])
-        names = [f"table{n}.{ending}" for n in (1, 2, 3) for ending in ("md", "csv", "tex")]
-        assert [path.name for path in written] == names
-        for name in ("table2.md", "table3.md", "table2.tex", "table3.tex"):
-            assert "Synthetic data." in (tmp_path / name).read_text()
+class TestTrialTables:
+    def test_trials_make_the_tables_that_they_have_what_it_takes_for(self):
+        tables = trial_tables(trials_of(records_of_grid()), ["Synthetic data."])
+        assert list(tables) == ["table2", "table3", "table4"]
+        assert all("Synthetic data." in table.notes for table in tables.values())
 
-    def test_without_cohorts_or_indices_table2_alone(self, tmp_path):
+    def test_without_indices_or_transfer_table2_alone(self):
         trials = published_trials().assign(lci=math.nan)
-        assert {path.stem for path in write_tables(trials, tmp_path)} == {"table2"}
+        assert list(trial_tables(trials[trials["init"] != "transfer"])) == ["table2"]
+
+
+class TestSplits:
+    def trials(self):
+        records = [r for split in range(7) for r in records_of_grid(("random", "transfer"), (1.0,), split_seed=split)]
+        return trials_of([dataclasses.replace(r, best_f1=r.best_f1 - 0.1 * r.split_seed) for r in records])
+
+    def test_rows_name_split_and_seed(self):
+        table = table2(self.trials())
+        assert table.columns[0] == ("", "Split/seed")
+        assert [row[0] for row in table.rows[:9]] == [f"{split}/{seed}" for split in range(3) for seed in range(3)]
+        assert "treats the split as a factor" in notes(table)
+
+    def test_the_interval_of_a_mean_is_over_the_splits(self):
+        pooled = self.trials().assign(split_seed=0, seed=list(range(21)) * 2)
+        wide, narrow = (number(table2(t), 1.0, "random", "ci_low", "best_f1") for t in (self.trials(), pooled))
+        of_splits = self.trials().query("init == 'random'").groupby("split_seed")["best_f1"].mean()
+        assert wide == pytest.approx(bca_mean(of_splits, np.random.default_rng(0)).low, abs=0.005)
+        assert wide < narrow - 0.02
 
 
 @pytest.mark.parametrize(
