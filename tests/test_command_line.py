@@ -26,7 +26,7 @@ REFUSED = {
     ("train", "+foo=1"): "foo: no such key; did you mean",
     ("train", "++sede=1"): "sede: no such key; did you mean seed?",
     ("train", "init=transfr"): "image, random, transfer; did you mean transfer?",
-    ("train", "experiment=dmo"): "experiment=dmo: not one of default, demo, paper; did you mean demo?",
+    ("train", "experiment=dmo"): "experiment=dmo: not one of default, demo, paper, public; did you mean demo?",
     ("train", "fraction=0"): "fraction=0: must lie above 0 and at most at 1",
     ("train", "fraction=1.5"): "fraction=1.5: must lie above 0 and at most at 1",
     ("train", "fraction=nan"): "fraction=nan: must lie above 0",

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ecg_tl import command_line, prepare, pretrain, spectrogram, tables, train
+from ecg_tl import command_line, prepare, pretrain, spectrogram, status, tables, train
 from ecg_tl.bundle import load_bundle, save_bundle
 from ecg_tl.initialise import INITS, PRETRAINED, classifier_network
 from ecg_tl.learning_curve import learning_curve_index
@@ -22,7 +22,13 @@ from ecg_tl.store import StoreWriter, open_store
 from ecg_tl.waveform import FILTER, WINDOW, centre_window
 from tests.fabricate import icu_store, labelled_store, wfdb_icu, wfdb_records
 
-ENTRIES = {"prepare": prepare.main, "pretrain": pretrain.main, "train": train.main, "tables": tables.main}
+ENTRIES = {
+    "prepare": (prepare.main,),
+    "pretrain": (pretrain.main,),
+    "train": (train.main, train.SWEEP),
+    "tables": (tables.main,),
+    "status": (status.main,),
+}
 TINY = ("model.width=2", "model.kernel=3", "model.late_kernel=3", "batch_size=16", "trainer.precision=32-true")
 CELLS = (
     "init=transfer,random,image,frozen,frozen_random",
@@ -37,7 +43,7 @@ def run(entry: str, *words: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"ecg_tl.{entry}", *words])
         patch.setenv("WANDB_MODE", "disabled")
-        command_line.run(entry, ENTRIES[entry])
+        command_line.run(entry, *ENTRIES[entry])
 
 
 def refused(entry: str, *words: str) -> None:
