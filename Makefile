@@ -1,11 +1,11 @@
-# make tables: the whole demo study.  make test, make lint: what has to pass.
+# make tables: the whole demo study.  make status: how far it is.  make test, make lint: what has to pass.
 # make clean: take away the environment and the caches; results in outputs/ stay.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m ecg_tl
 STUDY := outputs/demo
 
-.PHONY: install tables test lint clean
+.PHONY: install tables status test lint clean
 
 install: .venv/installed
 
@@ -18,11 +18,14 @@ $(STUDY)/encoder/bundle.json: | .venv/installed
 	$(RUN).pretrain experiment=demo
 
 $(STUDY)/trained: $(STUDY)/encoder/bundle.json
-	$(RUN).train -m experiment=demo init=transfer,random,image fraction=1,0.5,0.25 'seed=range(10)'
+	$(RUN).train -m experiment=demo hydra/launcher=local init=transfer,random,image fraction=1,0.5,0.25 'seed=range(10)'
 	touch $@
 
 tables: $(STUDY)/trained
 	$(RUN).tables study=demo
+
+status: | .venv/installed
+	$(RUN).status study=demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,22 @@ class LearningCurve(Callback):
         self.best_predicted: list[int] = []
         self.selected_predicted: list[int] = []
         self._seen: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in _LOADERS}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "test_scores": [asdict(scores) for scores in self.test_scores],
+            "oob_f1": self.oob_f1,
+            "best_predicted": self.best_predicted,
+            "selected_predicted": self.selected_predicted,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+        self.test_scores = [Scores(**scores) for scores in state_dict["test_scores"]]
+        self.oob_f1 = state_dict["oob_f1"]
+        self.best_predicted = state_dict["best_predicted"]
+        self.selected_predicted = state_dict["selected_predicted"]
 
     def on_validation_batch_end(
         self,

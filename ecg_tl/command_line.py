@@ -9,38 +9,53 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from ecg_tl.checks import nearest
 from ecg_tl.config import register
+from ecg_tl.failures import in_a_line
+from ecg_tl.sweep import Sweep
 
 _BESIDE, _ABOVE = (parent / "conf" for parent in Path(__file__).resolve().parents[:2])
 CONF = _BESIDE if _BESIDE.is_dir() else _ABOVE
 
 _MULTIRUN = {"-m", "--multirun"}
 
+_PLAIN: dict[str, Callable[[str], Any]] = {"fraction": float, "seed": int, "split_seed": int}
+"""Keys of a sweep whose values need no composing: Hydra takes a tenth of a second for each config."""
 
-def run(entry: str, task: Callable[[Any], None], joined: tuple[str, ...] = ()) -> None:
+_LAUNCHERS = {"slurm": ("hydra_submitit_launcher", "slurm"), "ray_cluster": ("hydra_ray_launcher", "ray")}
+"""Plugin and extra of each file in conf/hydra/launcher that wants one."""
+
+
+def run(entry: str, task: Callable[[Any], None], sweep: Sweep | None = None, joined: tuple[str, ...] = ()) -> None:
     """Run `task(config)` for the command line, or for each cell of a multirun, config being the entry's dataclass.
 
     joined: keys whose value may have commas in it, KEY=A,B, without being a sweep.
     Every value of a sweep is checked before the first run begins and before anything is written. ValueError and
     OSError are a user's: one line on standard error, exit code 1. HYDRA_FULL_ERROR=1 shows the traceback. Ctrl-C is one
-    line and exit code 130.
+    line and exit code 130. With `sweep`, a cell that fails does not stop the others: they are listed at the end, with
+    exit code 1.
     """
     sys.argv[1:] = [_quoted(word, joined) for word in sys.argv[1:]]
     try:
-        _run(entry, task)
+        _run(entry, task, sweep)
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise  # Lightning ends an interrupted fit by sys.exit
@@ -62,12 +77,18 @@ def defaults(entry: str) -> dict[str, Any]:
     return values
 
 
-def _run(entry: str, task: Callable[[Any], None]) -> None:
+def in_sweep() -> bool:
+    """Whether this is a cell of a multirun."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _run(entry: str, task: Callable[[Any], None], sweep: Sweep | None) -> None:
     register()
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
+    if getattr(task, "__module__", None) == "__main__":  # a name by which other processes find it
+        task = getattr(import_module(f"ecg_tl.{entry}"), task.__name__)
 
     def checked(config: DictConfig) -> None:
+        _quieten()
         with _one_line_errors():
             task(OmegaConf.to_object(config))
 
@@ -76,7 +97,49 @@ def _run(entry: str, task: Callable[[Any], None]) -> None:
         flags = set(sys.argv[1:]) - set(overrides)
         if flags <= _MULTIRUN:
             check_overrides(entry, overrides, multirun=bool(flags))
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name=entry)(checked)()
+    if sweep and flags and flags <= _MULTIRUN:
+        _run_cells(entry, task, sweep, overrides)
+    else:
+        _hydra(entry, checked)
+
+
+def _hydra(entry: str, task: Callable[[DictConfig], None]) -> None:
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=entry)(task)()
+
+
+def _quieten() -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
+
+
+def _run_cells(entry: str, task: Callable[[Any], None], sweep: Sweep, overrides: list[str]) -> None:
+    with _one_line_errors():
+        configs = sweep_configs(entry, overrides)
+        sweep.begin(configs)
+
+    def cell(config: DictConfig) -> None:
+        _quieten()
+        try:
+            task(OmegaConf.to_object(config))
+        except Exception as error:
+            sys.stdout.flush()
+            print(f"failed: {' '.join(HydraConfig.get().overrides.task)}: {in_a_line(error)}", file=sys.stderr)
+
+    def cell_here(config: DictConfig) -> None:
+        cell(config)
+        advance()
+
+    try:
+        if any(override.startswith("hydra/launcher=") for override in overrides):
+            _hydra(entry, cell)  # which goes to other processes, where no bar can follow
+        else:
+            with sweep.bar(configs) as advance:
+                _hydra(entry, cell_here)
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            sweep.report(configs)
+        raise
+    sweep.report(configs)
 
 
 @contextmanager
@@ -95,7 +158,7 @@ def check_overrides(entry: str, overrides: list[str], *, multirun: bool) -> None
     """Compose the entry's config once for every value on the command line; ValueError names the key and the remedy."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         defaults = _compose(entry, [], resolve=False)
-        groups = {group.name for group in CONF.iterdir() if group.is_dir()}
+        groups = {group.name for group in CONF.iterdir() if group.is_dir()} - {"hydra"}
         known = groups | _keys(defaults)
         parsed = [_parse(override) for override in overrides]
         for override in parsed:
@@ -103,12 +166,36 @@ def check_overrides(entry: str, overrides: list[str], *, multirun: bool) -> None
                 _check_key(override, known, groups)
                 if override.is_sweep_override() and not multirun:
                     raise ValueError(f"{override.input_line}: several values make a sweep; add -m")
+            elif override.key_or_group == "hydra/launcher":
+                _check_launcher(str(override.value()))
         choices = [_values(override) for override in parsed]
         first = [values[0] for values in choices]
         _compose(entry, first)
         for position, values in enumerate(choices):
             for value in values[1:]:
                 _compose(entry, [*first[:position], value, *first[position + 1 :]])
+
+
+def sweep_configs(entry: str, overrides: list[str]) -> list[Any]:
+    """Make the config object of every cell that Hydra's sweep over these overrides will run."""
+    parsed = [_parse(override) for override in overrides]
+    grid = [override for override in parsed if override.key_or_group in _PLAIN and override.is_sweep_override()]
+    others = [override for override in parsed if override not in grid]
+    plain = [[_PLAIN[str(o.key_or_group)](value) for value in o.sweep_string_iterator()] for o in grid]
+    names = [str(override.key_or_group) for override in grid]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = [OmegaConf.to_object(_compose(entry, list(words))) for words in product(*map(_values, others))]
+    return [
+        replace(config, **dict(zip(names, values, strict=True)))  # type: ignore[type-var]
+        for config in composed
+        for values in product(*plain)
+    ]
+
+
+def _check_launcher(name: str) -> None:
+    plugin, extra = _LAUNCHERS.get(name, (None, name))
+    if plugin and find_spec(f"hydra_plugins.{plugin}") is None:
+        raise ValueError(f"hydra/launcher={name}: its package is not installed; pip install 'ecg-tl[{extra}]'")
 
 
 def _parse(override: str) -> Override:

@@ -144,6 +144,7 @@ class StudyConfig:
     epochs: int = MISSING
     batch_size: int = MISSING
     learning_rate: float = MISSING
+    overwrite: bool = MISSING
     model: ModelConfig = MISSING
     trainer: TrainerConfig = MISSING
     logger: LoggerConfig = MISSING
@@ -182,9 +183,11 @@ class TrainConfig(StudyConfig):
     encoder: str | None = MISSING
     allow_overlap: bool = MISSING
     every_rhythm: bool = MISSING
+    gpus_per_cell: float = MISSING
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        at_least("gpus_per_cell", self.gpus_per_cell, 0)
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction={self.fraction:g}: must lie above 0 and at most at 1")
 
@@ -208,11 +211,25 @@ class TablesConfig:
             raise ValueError(f"target_f1={self.target_f1:g}: must lie between 0 and 1")
 
 
+@dataclass
+class StatusConfig:
+    """python -m ecg_tl.status."""
+
+    study: str = MISSING
+    outputs: str = MISSING
+    format: str = MISSING
+
+    def __post_init__(self) -> None:
+        a_name("study", self.study)
+        one_of("format", self.format, ("table", "json"))
+
+
 ENTRIES: dict[str, type] = {
     "prepare": PrepareConfig,
     "pretrain": PretrainConfig,
     "train": TrainConfig,
     "tables": TablesConfig,
+    "status": StatusConfig,
 }
 
 

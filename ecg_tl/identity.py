@@ -1,10 +1,12 @@
-"""What a finished run was made with, so that it is never taken for something else. Seen only by entries."""
+"""What a finished run was made with, so that it is never taken for something else."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,19 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-_PLACES = {"study", "outputs", "out", "logger", "encoder", "allow_overlap", "trainer.threads"}
+from ecg_tl.records import write_whole
+
+_PLACES = {
+    "study",
+    "outputs",
+    "out",
+    "logger",
+    "encoder",
+    "allow_overlap",
+    "overwrite",
+    "gpus_per_cell",
+    "trainer.threads",
+}
 """Keys that say where things are, not what comes out; stores and encoders are compared by checksum instead."""
 
 
@@ -46,8 +60,7 @@ def fingerprint(settings: dict[str, Any]) -> str:
 
 def write_config(config: Any, path: Path) -> None:
     """Write a config object as it was resolved."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(asdict(config)), path)
+    write_whole(path, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -63,15 +76,34 @@ def read_config(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def refuse_change(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Refuse to take what is finished in `folder` for something else. ValueError shows every difference."""
-    changed = [
+def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Show every entry that is not the same, as `epochs: 20 -> 150`; an empty text if all are."""
+    return ", ".join(
         f"{key}: {before.get(key)} -> {now.get(key)}"
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)
-    ]
-    if changed:
+    )
+
+
+def refuse_change(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to take what is finished in `folder` for something else. ValueError shows every difference."""
+    if changed := differences(before, now):
         raise ValueError(
-            f"{folder}: finished with other settings ({', '.join(changed)}); "
-            f"give study=ANOTHER_NAME, or remove the folder to do it again"
+            f"{folder}: finished with other settings ({changed}); "
+            f"give study=ANOTHER_NAME, or overwrite=true to do it again in its place"
         )
+
+
+@contextmanager
+def replacing(folder: Path, aside: Path, *, again: bool) -> Iterator[None]:
+    """Put what is finished in `folder` aside while it is done again, and remove it when the block has succeeded.
+
+    again: whether anything is finished there. Killed in between, the old stays in `aside`, and the next attempt that
+    succeeds removes it.
+    """
+    if again:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(aside)
+    yield
+    shutil.rmtree(aside, ignore_errors=True)

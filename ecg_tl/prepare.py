@@ -11,6 +11,7 @@ from ecg_tl import source_config as options
 from ecg_tl.audit import AuditReport, audit
 from ecg_tl.config import PrepareConfig
 from ecg_tl.info import info
+from ecg_tl.locks import held
 from ecg_tl.merge import merge
 from ecg_tl.rows import write_rows
 from ecg_tl.sources import Source
@@ -35,13 +36,9 @@ def main(config: PrepareConfig) -> None:
     elif config.raw:
         write_raw_icu(_source(config.source), Path(config.raw), "lzf")
         print(f"written to {config.raw}")
-    elif config.merge:
-        assert config.out is not None
-        rows = merge([open_store(Path(path)) for path in config.merge], Path(config.out))
-        print(f"{rows:,} windows of {len(config.merge)} stores, written to {config.out}")
     else:
         assert config.out is not None
-        _write(config.source, Path(config.out))
+        _write(config, Path(config.out))
 
 
 def _audit(stores: list[Store]) -> AuditReport:
@@ -55,7 +52,18 @@ def _audit(stores: list[Store]) -> AuditReport:
     return replace(report, splits=splits)
 
 
-def _write(source: options.SourceConfig, out: Path) -> None:
+def _write(config: PrepareConfig, out: Path) -> None:
+    with held(out) as mine:
+        if not mine:
+            raise ValueError(f"out={out}: another process is making it; wait for it, or choose another out")
+        if config.merge:
+            rows = merge([open_store(Path(path)) for path in config.merge], out)
+            print(f"{rows:,} windows of {len(config.merge)} stores, written to {out}")
+        else:
+            _write_source(config.source, out)
+
+
+def _write_source(source: options.SourceConfig, out: Path) -> None:
     draw: dict[str, Any] = {}
     if isinstance(source, options.WindowDraw):
         count = source.windows_per_patient

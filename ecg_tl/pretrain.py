@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,9 +20,11 @@ from ecg_tl.datamodules import IcuWindows
 from ecg_tl.embedded import synthetic_icu
 from ecg_tl.figures import figure4
 from ecg_tl.hardware import check_accelerator, choose_precision, device_name, use_threads, versions
-from ecg_tl.identity import fingerprint, read_config, refuse_change, settings_of, write_config
+from ecg_tl.identity import fingerprint, read_config, refuse_change, replacing, settings_of, write_config
+from ecg_tl.locks import held
 from ecg_tl.modules import Autoencoder
 from ecg_tl.networks import Architecture, Decoder, Encoder
+from ecg_tl.resume import LAST, Resume, WholeCheckpoints
 from ecg_tl.store import Store, open_store, verify_content
 from ecg_tl.tracking import tracked
 from ecg_tl.waveform import RATE_HZ, WINDOW, normalise
@@ -42,18 +45,36 @@ def main(config: PretrainConfig) -> None:
         data_folder, corpus = Path(config.outputs) / "data", config.corpus
         store = synthetic_icu(data_folder, corpus.patients, corpus.windows_per_patient, corpus.seed)
     config = replace(config, corpus=replace(config.corpus, path=str(store.path)))
-    settings = settings_of(asdict(config))
-    if (folder / "bundle.json").is_file():
-        done = load_bundle(folder).description
-        before = settings_of(read_config(folder / "config.yaml")) | {"corpus": done["corpus_sha256"]}
-        refuse_change(folder, before, settings | {"corpus": store.content_sha256})
+    if done := _done(config, store, folder):
+        (folder / "checkpoints" / LAST).unlink(missing_ok=True)
         print(f"{folder}: pretrained already, SSE {done['test_sse']:.0f} on held-out patients; skipped")
         return
     verify_content(store)
-    _pretrain(config, store, settings, study_folder, folder)
+    with held(folder) as mine:
+        if not mine or _done(config, store, folder):
+            print(f"{folder}: another process is at it; skipped")
+            return
+        aside = folder.with_name(f"{folder.name}.replaced")
+        with replacing(folder, aside, again=(folder / "bundle.json").is_file()):
+            _pretrain(config, store, study_folder, folder)
 
 
-def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], study_folder: Path, folder: Path) -> None:
+def _done(config: PretrainConfig, store: Store, folder: Path) -> dict[str, Any] | None:
+    """Read what describes a finished bundle. ValueError if it was made with anything else, unless the config says that
+    such a one is made again."""
+    if not (folder / "bundle.json").is_file():
+        return None
+    done = load_bundle(folder).description
+    before = settings_of(read_config(folder / "config.yaml")) | {"corpus": done["corpus_sha256"]}
+    now = settings_of(asdict(config)) | {"corpus": store.content_sha256}
+    if config.overwrite and before != now:
+        return None
+    refuse_change(folder, before, now)
+    return done
+
+
+def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: Path) -> None:
+    began_s = time.perf_counter()
     lightning.seed_everything(config.seed, verbose=False)
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
     architecture = Architecture(**{key: getattr(config.model, key) for key in Architecture.__dataclass_fields__})
@@ -72,8 +93,10 @@ def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], st
         save_weights_only=True,
         enable_version_counter=False,
     )
+    settings = settings_of(asdict(config))
+    identity = settings | {"corpus": store.content_sha256, "precision": precision}
+    resume = Resume(folder, identity | versions(), began_s)
     write_config(config, folder / "config.yaml")
-    began_s = time.perf_counter()
     with tracked(
         config.logger.name,
         project=config.logger.project,
@@ -94,17 +117,23 @@ def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], st
                 best,
                 EarlyStopping("test_sse", patience=config.patience),
                 EpochBar("pretrain", ("train_loss", "test_mse", "test_sse"), lines=True),
+                resume,
             ],
+            plugins=[WholeCheckpoints()],
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             default_root_dir=folder,
         )
-        trainer.fit(module, data)
+        trainer.fit(module, data, ckpt_path=resume.ready("pretrain"), weights_only=True)
     assert best.best_model_score is not None
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     test_sse = float(best.best_model_score)
+    if not math.isfinite(test_sse):
+        raise ValueError(
+            f"learning_rate={config.learning_rate:g}: the squared error became {test_sse}; lower it and pretrain again"
+        )
     description = {
         "rate_hz": RATE_HZ,
         "window": WINDOW,
@@ -118,16 +147,17 @@ def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], st
         "n_test": len(data.test_rows),
         "test_sse": test_sse,
         "test_mse": test_sse / WINDOW,
-        "epochs": trainer.current_epoch,
+        "epochs": resume.epochs,
         "seed": config.seed,
         "config_sha256": fingerprint(settings),
         "precision": precision,
         "device": device_name(config.trainer.accelerator),
-        "seconds": round(time.perf_counter() - began_s, 3),
+        "seconds": round(resume.seconds, 3),
         "versions": versions(),
     }
+    _draw_examples(module, data, folder)  # before the bundle, whose presence says that all is there
     save_bundle(folder, module.encoder, module.decoder, description)
-    _draw_examples(module, data, folder)
+    resume.path.unlink(missing_ok=True)
     print(f"{folder}: SSE {test_sse:.0f} a window on held-out patients (giving back nothing costs {WINDOW})")
 
 

@@ -15,23 +15,28 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ecg_tl import command_line
+from ecg_tl.asked import note_asked
 from ecg_tl.audit import overlap_with
 from ecg_tl.bundle import EncoderBundle, load_bundle
 from ecg_tl.callbacks import EpochBar, LearningCurve, WriteRecord
 from ecg_tl.config import TrainConfig
 from ecg_tl.datamodules import LabelledInputs, windows_of
 from ecg_tl.embedded import synthetic_records
+from ecg_tl.failures import failure_of, noted
 from ecg_tl.features import FixedNetwork, cached_features
 from ecg_tl.hardware import check_accelerator, choose_precision, device_name, use_threads, versions
-from ecg_tl.identity import fingerprint, read_config, refuse_change, settings_of, write_config
+from ecg_tl.identity import fingerprint, read_config, refuse_change, replacing, settings_of, write_config
 from ecg_tl.initialise import PRETRAINED, classifier_network
+from ecg_tl.locks import held, is_held
 from ecg_tl.modules import RhythmClassifier
 from ecg_tl.networks import Architecture
 from ecg_tl.records import PREDICTION_COLUMNS, Cell, RunRecord, fraction_name, read_record, run_folder, write_record
+from ecg_tl.resume import LAST, Resume, WholeCheckpoints
 from ecg_tl.same_signal import same_signal_groups
 from ecg_tl.spectrogram import resolve_weights
 from ecg_tl.splits import bootstrap, row_checksums, stratified_split, tie
 from ecg_tl.store import Store, open_store, verify_content
+from ecg_tl.sweep import Sweep
 from ecg_tl.tracking import tracked
 
 
@@ -41,28 +46,84 @@ def main(config: TrainConfig) -> None:
     use_threads(config.trainer.threads)
     study_folder = Path(config.outputs) / config.study
     folder = run_folder(study_folder, _cell(config))
-    bundle = load_bundle(Path(config.encoder or study_folder / "encoder")) if config.init.name in PRETRAINED else None
+    bundle = load_bundle(_encoder(config)) if config.init.name in PRETRAINED else None
     store = _labelled_store(config)
     config = replace(config, data=replace(config.data, path=str(store.path)))
-    settings = settings_of(asdict(config))
-    if (folder / "record.json").is_file():
-        done = read_record(folder / "record.json")
-        refuse_change(
-            folder,
-            settings_of(read_config(folder / "config.yaml"))
-            | {"data": done.data_sha256, "encoder": done.encoder_sha256},
-            settings | {"data": store.content_sha256, "encoder": bundle and bundle.sha256},
-        )
+    if done := _done(config, store, bundle):
+        (folder / "checkpoints" / LAST).unlink(missing_ok=True)
         print(f"{_name(config)}: done already, best F1 {done.best_f1:.3f}; skipped", flush=True)
         return
-    if bundle and bundle.description["lead"] != store.lead:
-        print(f"note: {bundle.folder} was pretrained on lead {bundle.description['lead']}, the data is {store.lead}")
-    overlap = _refuse_overlap(config, store, bundle) if bundle else None
-    _train(config, store, bundle, overlap, settings, study_folder, folder)
+    with held(folder) as mine:
+        if not mine or _done(config, store, bundle):
+            print(f"{_name(config)}: another process is at it; skipped", flush=True)
+            return
+        aside = study_folder / "replaced" / _name(config)
+        with noted(folder), replacing(folder, aside, again=(folder / "record.json").is_file()):
+            if bundle and (lead := bundle.description["lead"]) != store.lead:
+                print(f"note: {bundle.folder} was pretrained on lead {lead}, the data is {store.lead}")
+            overlap = _refuse_overlap(config, store, bundle) if bundle else None
+            _train(config, store, bundle, overlap, study_folder, folder)
+
+
+def begin(configs: list[TrainConfig]) -> None:
+    """Check what the cells of a sweep share, and those finished, before the first is begun; note what was asked for.
+
+    ValueError or OSError as `main` raises them, or if two runs of the sweep would fill one cell.
+    """
+    stores: dict[tuple[Any, ...], Store] = {}
+    bundles: dict[Path, EncoderBundle] = {}
+    asked: dict[Path, list[Cell]] = {}
+    for config in configs:
+        check_accelerator(config.trainer.accelerator)
+        source = (config.outputs, config.data.path, config.data.records, config.data.seed)
+        store = stores[source] = stores.get(source) or _labelled_store(config)
+        bundle = None
+        if config.init.name in PRETRAINED:
+            bundle = bundles[_encoder(config)] = bundles.get(_encoder(config)) or load_bundle(_encoder(config))
+        _done(config, store, bundle)
+        cells = asked.setdefault(Path(config.outputs) / config.study, [])
+        if _cell(config) in cells:
+            raise ValueError(f"{_name(config)}: asked for twice, with other settings; give each its own study=")
+        cells.append(_cell(config))
+    for study_folder, cells in asked.items():
+        note_asked(study_folder, cells)
+
+
+def unfinished(configs: list[TrainConfig]) -> dict[str, str]:
+    """Name the cells of a sweep that ended without a record, but for those that another process is at, and say why."""
+    reasons = {}
+    for config in configs:
+        folder = run_folder(Path(config.outputs) / config.study, _cell(config))
+        if not (folder / "record.json").is_file() and not is_held(folder):
+            reasons[f"{config.study}/{_name(config)}"] = failure_of(folder) or "not finished"
+    return reasons
+
+
+SWEEP = Sweep(begin, unfinished)
+
+
+def _done(config: TrainConfig, store: Store, bundle: EncoderBundle | None) -> RunRecord | None:
+    """Read the record of a cell that is finished. ValueError if it was made with anything else, unless the config says
+    that such a cell is done again."""
+    folder = run_folder(Path(config.outputs) / config.study, _cell(config))
+    if not (folder / "record.json").is_file():
+        return None
+    done = read_record(folder / "record.json")
+    before = settings_of(read_config(folder / "config.yaml"))
+    before |= {"data": done.data_sha256, "encoder": done.encoder_sha256}
+    now = settings_of(asdict(config)) | {"data": store.content_sha256, "encoder": bundle and bundle.sha256}
+    if config.overwrite and before != now:
+        return None
+    refuse_change(folder, before, now)
+    return done
 
 
 def _cell(config: TrainConfig) -> Cell:
     return Cell(config.init.name, config.fraction, config.seed, config.split_seed)
+
+
+def _encoder(config: TrainConfig) -> Path:
+    return Path(config.encoder or Path(config.outputs) / config.study / "encoder")
 
 
 def _name(config: TrainConfig) -> str:
@@ -96,7 +157,6 @@ def _train(
     store: Store,
     bundle: EncoderBundle | None,
     overlap: int | None,
-    settings: dict[str, Any],
     study_folder: Path,
     folder: Path,
 ) -> None:
@@ -110,6 +170,9 @@ def _train(
     data = _inputs(config, store, fixed)
     curve = LearningCurve()
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
+    settings = settings_of(asdict(config))
+    made_with = {"data": store.content_sha256, "encoder": bundle and bundle.sha256, "weights": weights}
+    resume = Resume(folder, settings | made_with | {"precision": precision} | versions(), began_s)
 
     def write(trainer: lightning.Trainer) -> None:
         record = RunRecord(
@@ -141,12 +204,13 @@ def _train(
             weights=weights,
             precision=precision,
             device=device_name(config.trainer.accelerator),
-            seconds=round(time.perf_counter() - began_s, 3),
+            seconds=round(resume.seconds, 3),
             versions=versions(),
         )
         curve.curve.to_csv(folder / "curve.csv", index=False, lineterminator="\n")
         _predictions(store, data.draw.test, curve).to_csv(folder / "predictions.csv", index=False, lineterminator="\n")
         write_record(record, folder)
+        resume.path.unlink(missing_ok=True)
         lci = curve.index.flag or f"{curve.index.value:.3f}"
         print(
             f"{_name(config)}: best F1 {record.best_f1:.3f} (epoch {record.best_epoch}), selected F1 "
@@ -181,16 +245,19 @@ def _train(
                     save_weights_only=True,
                     enable_version_counter=False,
                 ),
-                EpochBar(_name(config), ("test_f1",)),
+                *([] if command_line.in_sweep() else [EpochBar(_name(config), ("test_f1",))]),
                 WriteRecord(write),
+                resume,
             ],
+            plugins=[WholeCheckpoints()],
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             default_root_dir=folder,
         )
-        trainer.fit(RhythmClassifier(network, config.learning_rate), data)
+        classifier = RhythmClassifier(network, config.learning_rate)
+        trainer.fit(classifier, data, ckpt_path=resume.ready(_name(config)), weights_only=True)
 
 
 def _predictions(store: Store, test: np.ndarray, curve: LearningCurve) -> pd.DataFrame:
@@ -257,4 +324,4 @@ def _in_corpus(
 
 
 if __name__ == "__main__":
-    command_line.run("train", main)
+    command_line.run("train", main, SWEEP)

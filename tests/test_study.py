@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ecg_tl import command_line, prepare, pretrain, spectrogram, tables, train
+from ecg_tl import command_line, prepare, pretrain, spectrogram, status, tables, train
 from ecg_tl.bundle import load_bundle, save_bundle
 from ecg_tl.initialise import INITS, PRETRAINED, classifier_network
 from ecg_tl.learning_curve import learning_curve_index
@@ -25,7 +25,13 @@ from ecg_tl.waveform import FILTER, WINDOW, centre_window
 from tests.fabricate import icu_store, labelled_store, wfdb_icu, wfdb_records
 from tests.fabricate_study import study
 
-ENTRIES = {"prepare": prepare.main, "pretrain": pretrain.main, "train": train.main, "tables": tables.main}
+ENTRIES = {
+    "prepare": (prepare.main,),
+    "pretrain": (pretrain.main,),
+    "train": (train.main, train.SWEEP),
+    "tables": (tables.main, None, ("study",)),
+    "status": (status.main,),
+}
 TINY = ("model.width=2", "model.kernel=3", "model.late_kernel=3", "batch_size=16", "trainer.precision=32-true")
 CELLS = (
     "init=transfer,random,image,frozen,frozen_random",
@@ -40,7 +46,7 @@ def run(entry: str, *words: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"ecg_tl.{entry}", *words])
         patch.setenv("WANDB_MODE", "disabled")
-        command_line.run(entry, ENTRIES[entry], ("study",) if entry == "tables" else ())
+        command_line.run(entry, *ENTRIES[entry])
 
 
 def refused(entry: str, *words: str) -> None:
@@ -208,6 +214,15 @@ def test_pretraining_says_what_it_made(root: Path, capsys: pytest.CaptureFixture
     refused("pretrain", *words, "epochs=5")
     assert "epochs: 2 -> 5" in capsys.readouterr().err
     assert files_of(folder) == before
+
+
+def test_pretraining_that_diverges_says_so_and_leaves_no_bundle(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (f"outputs={tmp_path}", "study=s", *TINY, f"corpus.path={root / 'icu.h5'}", "epochs=2")
+    refused("pretrain", *words, "learning_rate=1e9")
+    assert "learning_rate=1e+09: the squared error became" in capsys.readouterr().err
+    assert not (tmp_path / "s" / "encoder" / "bundle.json").exists()
 
 
 def test_the_bundle_is_the_best_checkpoint(root: Path) -> None:
