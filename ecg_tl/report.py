@@ -34,7 +34,7 @@ nav a { display: inline-block; padding: 0.25rem 0; }
 .soft { color: var(--soft); }
 .bad { color: var(--bad); }
 dl { display: grid; grid-template-columns: minmax(7rem, 14rem) 1fr; gap: 0.3rem 1rem; margin: 0; }
-dt { color: var(--soft); }
+dt { color: var(--soft); overflow-wrap: anywhere; }
 dd { margin: 0; }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: 0.5rem; } }
 .wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 0.4rem; margin: 0.6rem 0; }

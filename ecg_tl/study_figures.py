@@ -220,7 +220,7 @@ def _line_legend(inits: Sequence[str], weights: Weights, whiskers: bool, alone: 
         tick: Any = {"marker": "|", "markersize": 9, "linestyle": "none"}
         handles.append(Line2D([], [], color="0.3", label="95 % CI of the mean", **tick))
     if alone:
-        handles.append(Line2D([], [], color="0.3", marker="o", label="one run: no CI", **HOLLOW))
+        handles.append(Line2D([], [], color="0.3", marker="o", label="no CI: one run, or no spread", **HOLLOW))
     return handles
 
 

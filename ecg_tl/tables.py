@@ -11,15 +11,17 @@ from typing import Any
 import pandas as pd
 
 from ecg_tl import command_line
+from ecg_tl.asked import read_asked
 from ecg_tl.beside_paper import Published, published_beside
 from ecg_tl.cohorts import Cohort, cohort_of, table1
 from ecg_tl.comparisons import Comparison, compare, table4
 from ecg_tl.config import TablesConfig
 from ecg_tl.curve_tables import needed, table5, table6
 from ecg_tl.drawings import draw_latent_map, draw_study
+from ecg_tl.failures import failure_of
 from ecg_tl.findings import findings
 from ecg_tl.identity import read_config
-from ecg_tl.records import Cell, missing_cells
+from ecg_tl.records import Cell, missing_cells, run_folder
 from ecg_tl.rendering import Table, to_markdown, write_table
 from ecg_tl.report import Contents, write_report
 from ecg_tl.reproduce import pretrain_command, train_commands
@@ -65,7 +67,7 @@ class Surroundings:
 def _write_study(study_folder: Path, folder: Path, outputs: Path, target_f1: float | None) -> list[Path]:
     results = read_results(study_folder)
     around = _surroundings(results)
-    missing = missing_cells(record.cell for record in results.records)
+    unfinished = _unfinished(results)
     synthetic = any(cohort.source.startswith("synthetic") for cohort in around.cohorts.values())
     notes = [cohort.note for cohort in around.cohorts.values() if cohort.note and cohort.rhythm is not None]
     caveats = ["Synthetic data: says nothing of patients."] if synthetic else []
@@ -93,14 +95,21 @@ def _write_study(study_folder: Path, folder: Path, outputs: Path, target_f1: flo
         made_of=made_of(results, {str(place): bundle for place, bundle in around.encoders.items()}),
         tables=list(tables.values()),
         drawings=drawings,
-        unfinished=[(cell_name(cell), "missing") for cell in missing],
-        commands=_commands(results, around, missing, study_folder.name, target_f1),
+        unfinished=[(cell_name(cell), why) for cell, why in unfinished.items()],
+        commands=_commands(results, around, list(unfinished), study_folder.name, target_f1),
         cells=every_cell(results),
     )
     paths.append(write_report(contents, folder / "report.html"))
-    for line in [*(f"missing: {cell_name(cell)}" for cell in missing), *around.lost]:
+    for line in [*(f"missing: {cell_name(cell)}" for cell in unfinished), *around.lost]:
         print(line)
     return paths
+
+
+def _unfinished(results: Results) -> dict[Cell, str]:
+    """Name the cells without a record that were asked for or that the grid wants, and why each is not there."""
+    done = {record.cell for record in results.records}
+    wanted = dict.fromkeys([*read_asked(results.folder), *missing_cells(done)])
+    return {cell: failure_of(run_folder(results.folder, cell)) or "missing" for cell in wanted if cell not in done}
 
 
 def _compared(results: Results) -> dict[str, list[Comparison]]:

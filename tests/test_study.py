@@ -15,11 +15,13 @@ import pytest
 import torch
 
 from ecg_tl import command_line, prepare, pretrain, spectrogram, status, tables, train
+from ecg_tl.asked import note_asked
 from ecg_tl.bundle import load_bundle, save_bundle
+from ecg_tl.failures import noted
 from ecg_tl.initialise import INITS, PRETRAINED, classifier_network
 from ecg_tl.learning_curve import learning_curve_index
 from ecg_tl.networks import Architecture, Decoder
-from ecg_tl.records import read_predictions, read_records
+from ecg_tl.records import Cell, read_predictions, read_records, run_folder
 from ecg_tl.store import StoreWriter, open_store
 from ecg_tl.waveform import FILTER, WINDOW, centre_window
 from tests.fabricate import icu_store, labelled_store, wfdb_icu, wfdb_records
@@ -333,6 +335,19 @@ def test_tables_name_a_cell_that_is_not_there(root: Path, tmp_path: Path, capsys
     assert "table 1 is without the corpus" in told
     assert "– (1 of 2)" in (tmp_path / "gap" / "tables" / "table2.md").read_text()
     assert "init=random fraction=1 seed=1</code>" in (tmp_path / "gap" / "tables" / "report.html").read_text()
+
+
+def test_the_report_says_why_a_cell_that_was_asked_for_is_not_there(tmp_path: Path) -> None:
+    failed, unasked = Cell("random", 1.0, 1), Cell("frozen", 0.5, 0)
+    study(tmp_path / "a", ("random", "transfer"), (1.0,), missing={failed})
+    note_asked(tmp_path / "a", [unasked])
+    with pytest.raises(RuntimeError), noted(run_folder(tmp_path / "a", failed)):
+        raise RuntimeError("out of memory")
+    run("tables", f"outputs={tmp_path}", "study=a")
+    report = (tmp_path / "a" / "tables" / "report.html").read_text()
+    assert "2 without a record" in report
+    assert 'init=random fraction=1 seed=1</code> <span class="bad">RuntimeError: out of memory</span>' in report
+    assert 'init=frozen fraction=0.5 seed=0</code> <span class="bad">missing</span>' in report
 
 
 def test_two_studies_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,7 @@ def test_figure6_draws_a_lone_run_hollow_and_without_whiskers(tmp_path):
     assert [line.get_ydata().tolist() for line in hollow] == [[0.8]]
     whiskers = [segment[:, 1].tolist() for lines in axes.collections for segment in lines.get_segments()]
     assert whiskers == [pytest.approx([0.505, 0.545]), pytest.approx([0.58, 0.62])]
-    assert legend_of(figure) == ["random", "transfer", "95 % CI of the mean", "one run: no CI"]
+    assert legend_of(figure) == ["random", "transfer", "95 % CI of the mean", "no CI: one run, or no spread"]
     assert ticks_of(axes) == ["≈1,950\n25 %", "8,000\n100 %"]  # the arms drew 2,000 and 1,900
 
 
