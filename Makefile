@@ -28,7 +28,7 @@ status: | .venv/installed
 	$(RUN).status study=demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .
