@@ -172,7 +172,7 @@ class EpochBar(Callback):
         self._task = TaskID(0)
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and trainer.is_global_zero:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -186,7 +186,7 @@ class EpochBar(Callback):
         shown = "  ".join(f"{name} {float(trainer.callback_metrics[name]):.4g}" for name in self.metrics)
         if self._progress:
             self._progress.update(self._task, description=f"{self.label}  {shown}", advance=1)
-        elif self.lines:
+        elif self.lines and trainer.is_global_zero:
             print(f"{self.label}  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}", flush=True)
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -42,6 +44,11 @@ def run(entry: str, task: Callable[[Any], None]) -> None:
             raise  # Lightning ends an interrupted fit by sys.exit
         print("interrupted: what is finished stays, and the same command again goes on from there", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def in_sweep() -> bool:
+    """Whether this is a cell of a multirun."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def _run(entry: str, task: Callable[[Any], None]) -> None:

@@ -11,6 +11,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from ecg_tl.checks import a_name, at_least, one_of, positive
+from ecg_tl.processes import share_of_batch
 from ecg_tl.source_config import SOURCES, SourceConfig
 
 
@@ -83,17 +84,23 @@ class InitConfig:
 
 @dataclass
 class TrainerConfig:
-    """Where and how numbers are computed; precision as Lightning spells it, or auto."""
+    """Where and how numbers are computed; precision and strategy as Lightning spells them, or auto."""
 
     accelerator: str = MISSING
     precision: str = MISSING
     threads: int | None = MISSING
+    devices: int = MISSING
+    nodes: int = MISSING
+    strategy: str = MISSING
 
     def __post_init__(self) -> None:
         one_of("trainer.accelerator", self.accelerator, ("cpu", "gpu"))
         one_of("trainer.precision", self.precision, ("auto", "32-true", "bf16-mixed"))
         if self.threads is not None:
             at_least("trainer.threads", self.threads, 1)
+        at_least("trainer.devices", self.devices, 1)
+        at_least("trainer.nodes", self.nodes, 1)
+        one_of("trainer.strategy", self.strategy, ("auto", "ddp"))
 
 
 @dataclass
@@ -170,6 +177,7 @@ class PretrainConfig(StudyConfig):
         super().__post_init__()
         one_of("schedule", self.schedule, ("one_cycle", "constant"))
         at_least("patience", self.patience, 1)
+        share_of_batch(self.batch_size, self.trainer.devices, self.trainer.nodes)
 
 
 @dataclass
@@ -187,6 +195,9 @@ class TrainConfig(StudyConfig):
         super().__post_init__()
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction={self.fraction:g}: must lie above 0 and at most at 1")
+        for key in ("devices", "nodes"):
+            if (value := getattr(self.trainer, key)) > 1:
+                raise ValueError(f"trainer.{key}={value}: one process trains a cell; share the cells out instead (-m)")
 
 
 @dataclass

@@ -22,6 +22,7 @@ from ecg_tl.hardware import check_accelerator, choose_precision, device_name, us
 from ecg_tl.identity import fingerprint, read_config, refuse_change, settings_of, write_config
 from ecg_tl.modules import Autoencoder
 from ecg_tl.networks import Architecture, Decoder, Encoder
+from ecg_tl.processes import first_process, share_of_batch
 from ecg_tl.store import Store, open_store, verify_content
 from ecg_tl.tracking import tracked
 from ecg_tl.waveform import RATE_HZ, WINDOW, normalise
@@ -32,7 +33,9 @@ EXAMPLES = 4
 
 def main(config: PretrainConfig) -> None:
     """Pretrain, or say that the same pretraining is done already."""
-    check_accelerator(config.trainer.accelerator)
+    check_accelerator(config.trainer.accelerator, config.trainer.devices)
+    if config.trainer.devices > 1 and command_line.in_sweep():  # each process would begin the whole sweep
+        raise ValueError(f"trainer.devices={config.trainer.devices}: not in a sweep; leave -m out, one command a value")
     use_threads(config.trainer.threads)
     study_folder = Path(config.outputs) / config.study
     folder = Path(config.out) if config.out else study_folder / "encoder"
@@ -54,17 +57,22 @@ def main(config: PretrainConfig) -> None:
 
 
 def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], study_folder: Path, folder: Path) -> None:
+    devices, nodes = config.trainer.devices, config.trainer.nodes
     lightning.seed_everything(config.seed, verbose=False)
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
     architecture = Architecture(**{key: getattr(config.model, key) for key in Architecture.__dataclass_fields__})
     module = Autoencoder(Encoder(architecture), Decoder(architecture), config.learning_rate, config.schedule)
-    data = IcuWindows(store, config.batch_size, config.corpus.test_fraction, config.split_seed, config.seed)
-    print(
-        f"pretraining on {len(data.train_rows)} windows, {len(data.test_rows)} of other patients held out; "
-        f"{architecture.kind} network of width {architecture.width}, {precision} on "
-        f"{device_name(config.trainer.accelerator)}",
-        flush=True,
-    )
+    batch_size = share_of_batch(config.batch_size, devices, nodes)
+    data = IcuWindows(store, batch_size, config.corpus.test_fraction, config.split_seed, config.seed)
+    if first_process():
+        write_config(config, folder / "config.yaml")
+        print(
+            f"pretraining on {len(data.train_rows)} windows, {len(data.test_rows)} of other patients held out; "
+            f"{architecture.kind} network of width {architecture.width}, {precision} on "
+            + (f"{devices * nodes} x " if devices * nodes > 1 else "")
+            + device_name(config.trainer.accelerator),
+            flush=True,
+        )
     best = ModelCheckpoint(
         folder / "checkpoints",
         "best",
@@ -72,10 +80,9 @@ def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], st
         save_weights_only=True,
         enable_version_counter=False,
     )
-    write_config(config, folder / "config.yaml")
     began_s = time.perf_counter()
     with tracked(
-        config.logger.name,
+        config.logger.name if first_process() else "csv",
         project=config.logger.project,
         entity=config.logger.entity,
         study=config.study,
@@ -86,7 +93,11 @@ def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], st
     ) as loggers:
         trainer = lightning.Trainer(
             accelerator=config.trainer.accelerator,
-            devices=1,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=config.trainer.strategy,
+            # torch synchronises batch norm between GPUs only: on CPUs each process normalises its own share of a batch
+            sync_batchnorm=config.trainer.accelerator == "gpu" and devices * nodes > 1,
             precision=precision,
             max_epochs=config.epochs,
             logger=loggers,
@@ -102,6 +113,8 @@ def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], st
             default_root_dir=folder,
         )
         trainer.fit(module, data)
+    if not trainer.is_global_zero:
+        return
     assert best.best_model_score is not None
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     test_sse = float(best.best_model_score)
@@ -119,6 +132,9 @@ def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], st
         "test_sse": test_sse,
         "test_mse": test_sse / WINDOW,
         "epochs": trainer.current_epoch,
+        "batch_size": config.batch_size,
+        "world_size": trainer.world_size,
+        "sync_batchnorm": trainer.world_size > 1 and config.trainer.accelerator == "gpu",
         "seed": config.seed,
         "config_sha256": fingerprint(settings),
         "precision": precision,
