@@ -6,6 +6,7 @@ Only the entries see this module: below them a function takes plain arguments.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
@@ -105,14 +106,16 @@ class TrainerConfig:
 
 @dataclass
 class LoggerConfig:
-    """Where runs are watched. csv: nowhere but in the study's own folder, whose curve.csv every run writes."""
+    """Where runs are watched. csv: nowhere but in the study's own folder, whose curve.csv every cell writes."""
 
     name: str = MISSING
     project: str | None = None
     entity: str | None = None
 
     def __post_init__(self) -> None:
-        one_of("logger", self.name, ("wandb", "csv"))
+        one_of("logger", self.name, ("wandb", "tensorboard", "csv"))
+        if self.name == "tensorboard" and find_spec("tensorboard") is None:
+            raise ValueError("logger=tensorboard: not installed; pip install 'ecg-tl[tensorboard]', or give logger=csv")
 
 
 @dataclass
@@ -212,11 +215,27 @@ class TablesConfig:
         a_name("study", self.study)
 
 
+@dataclass
+class DashboardConfig:
+    """python -m ecg_tl.dashboard."""
+
+    entity: str | None = MISSING
+    project: str = MISSING
+    study: str | None = MISSING
+    dry_run: bool = MISSING
+
+    def __post_init__(self) -> None:
+        a_name("project", self.project)
+        if self.entity is None and not self.dry_run:
+            raise ValueError("entity: whose workspace? give entity=NAME, your user or team in W&B, or dry_run=true")
+
+
 ENTRIES: dict[str, type] = {
     "prepare": PrepareConfig,
     "pretrain": PretrainConfig,
     "train": TrainConfig,
     "tables": TablesConfig,
+    "dashboard": DashboardConfig,
 }
 
 

@@ -24,7 +24,8 @@ from ecg_tl.modules import Autoencoder
 from ecg_tl.networks import Architecture, Decoder, Encoder
 from ecg_tl.processes import first_process, share_of_batch
 from ecg_tl.store import Store, open_store, verify_content
-from ecg_tl.tracking import tracked
+from ecg_tl.tracking import track_pretraining, tracked
+from ecg_tl.tracking_keys import PRETRAIN_JOB
 from ecg_tl.waveform import RATE_HZ, WINDOW, normalise
 
 EXAMPLES = 4
@@ -86,7 +87,8 @@ def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], st
         project=config.logger.project,
         entity=config.logger.entity,
         study=config.study,
-        job_type="pretrain",
+        run_id=fingerprint(settings | {"study": config.study, "corpus": store.content_sha256})[:16],
+        job_type=PRETRAIN_JOB,
         tags=[f"seed={config.seed}"],
         config=asdict(config),
         folder=study_folder,
@@ -113,37 +115,38 @@ def _pretrain(config: PretrainConfig, store: Store, settings: dict[str, Any], st
             default_root_dir=folder,
         )
         trainer.fit(module, data)
-    if not trainer.is_global_zero:
-        return
-    assert best.best_model_score is not None
-    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-    test_sse = float(best.best_model_score)
-    description = {
-        "rate_hz": RATE_HZ,
-        "window": WINDOW,
-        "lead": store.lead,
-        "unit": "mV",
-        "filter": store.filter,
-        "normalisation": "zero mean, unit variance per window",
-        "corpus": store.source,
-        "corpus_sha256": store.content_sha256,
-        "n_train": len(data.train_rows),
-        "n_test": len(data.test_rows),
-        "test_sse": test_sse,
-        "test_mse": test_sse / WINDOW,
-        "epochs": trainer.current_epoch,
-        "batch_size": config.batch_size,
-        "world_size": trainer.world_size,
-        "sync_batchnorm": trainer.world_size > 1 and config.trainer.accelerator == "gpu",
-        "seed": config.seed,
-        "config_sha256": fingerprint(settings),
-        "precision": precision,
-        "device": device_name(config.trainer.accelerator),
-        "seconds": round(time.perf_counter() - began_s, 3),
-        "versions": versions(),
-    }
-    save_bundle(folder, module.encoder, module.decoder, description)
-    _draw_examples(module, data, folder)
+        if not trainer.is_global_zero:
+            return
+        assert best.best_model_score is not None
+        module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+        test_sse = float(best.best_model_score)
+        description = {
+            "rate_hz": RATE_HZ,
+            "window": WINDOW,
+            "lead": store.lead,
+            "unit": "mV",
+            "filter": store.filter,
+            "normalisation": "zero mean, unit variance per window",
+            "corpus": store.source,
+            "corpus_sha256": store.content_sha256,
+            "n_train": len(data.train_rows),
+            "n_test": len(data.test_rows),
+            "test_sse": test_sse,
+            "test_mse": test_sse / WINDOW,
+            "epochs": trainer.current_epoch,
+            "batch_size": config.batch_size,
+            "world_size": trainer.world_size,
+            "sync_batchnorm": trainer.world_size > 1 and config.trainer.accelerator == "gpu",
+            "seed": config.seed,
+            "config_sha256": fingerprint(settings),
+            "precision": precision,
+            "device": device_name(config.trainer.accelerator),
+            "seconds": round(time.perf_counter() - began_s, 3),
+            "versions": versions(),
+        }
+        save_bundle(folder, module.encoder, module.decoder, description)
+        _draw_examples(module, data, folder)
+        track_pretraining(loggers, load_bundle(folder))
     print(f"{folder}: SSE {test_sse:.0f} a window on held-out patients (giving back nothing costs {WINDOW})")
 
 

@@ -12,6 +12,7 @@ CELL: dict[str, Any] = {
     "project": "p",
     "entity": None,
     "study": "s",
+    "run_id": "0123456789abcdef",
     "job_type": "random",
     "tags": ["fraction=1", "seed=0"],
     "config": {"epochs": 3},
@@ -95,8 +96,18 @@ def test_a_run_is_finished_even_when_training_fails(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_account")
 def test_runs_of_one_process_stay_apart_offline(tmp_path: Path) -> None:
     for seed in range(2):
-        with tracked("wandb", **CELL, folder=tmp_path) as (logger,):
+        with tracked("wandb", **(CELL | {"run_id": f"cell{seed}"}), folder=tmp_path) as (logger,):
             logger.log_metrics({"test_f1": 0.5 + seed}, step=1)
     files = sorted((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
     assert len(files) == 2
     assert files[0].stem != files[1].stem
+
+
+def test_tensorboard_gets_curves_and_summary_of_a_cell_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with tracked("tensorboard", **CELL, folder=tmp_path) as (logger,):
+        logger.log_metrics({"test_f1": 0.5}, step=1)
+        logger.finalize("success")
+    read = reader.EventAccumulator(str(tmp_path / "tensorboard" / "random" / "fraction=1" / "seed=0"))
+    read.Reload()
+    assert [event.value for event in read.Scalars("test_f1")] == [0.5]
