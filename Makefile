@@ -1,11 +1,12 @@
 # make tables: the whole demo study.  make status: how far it is.  make test, make lint: what has to pass.
+# make wandb-sync: send what was tracked offline to Weights & Biases (STUDY=outputs/NAME for another study).
 # make clean: take away the environment and the caches; results in outputs/ stay.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m ecg_tl
 STUDY := outputs/demo
 
-.PHONY: install tables status test lint clean
+.PHONY: install tables status wandb-sync test lint clean
 
 install: .venv/installed
 
@@ -26,6 +27,10 @@ tables: $(STUDY)/trained
 
 status: | .venv/installed
 	$(RUN).status study=demo
+
+# WANDB_RESUME: the parts of a run that was interrupted become one
+wandb-sync: | .venv/installed
+	WANDB_RESUME=allow $(BIN)/wandb sync $(STUDY)/wandb
 
 test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile

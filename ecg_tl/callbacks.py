@@ -19,6 +19,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix, 
 
 from ecg_tl.learning_curve import LearningCurveIndex, learning_curve_index
 from ecg_tl.records import CURVE_COLUMNS
+from ecg_tl.tracking_keys import OOB_F1, TEST_F1, TEST_LOSS
 
 _LOADERS = ("test", "oob")
 
@@ -55,9 +56,9 @@ def score(logits: Tensor, rhythm: Tensor) -> Scores:
 class LearningCurve(Callback):
     """Scores the test and the out-of-bag records after every epoch, and the whole curve at the end.
 
-    Logs test_loss, test_f1 and oob_f1 per epoch; best_f1, selected_f1 and lci to the logger's summary. The curve has
-    one row an epoch. selected is the epoch that did best out of bag, the first among equals; where no record is out of
-    bag it is the last epoch. best_predicted and selected_predicted are the classes, (test records,), of these epochs.
+    Logs test_loss, test_f1 and oob_f1 per epoch. The curve has one row an epoch. selected is the epoch that did best
+    out of bag, the first among equals; where no record is out of bag it is the last epoch. best_predicted and
+    selected_predicted are the classes, (test records,), of these epochs.
     """
 
     def __init__(self) -> None:
@@ -110,9 +111,9 @@ class LearningCurve(Callback):
             self.best_predicted = predicted.tolist()
         if self.selected_epoch == epoch:
             self.selected_predicted = predicted.tolist()
-        module.log_dict({"test_loss": scores["test"].loss, "test_f1": scores["test"].f1})
+        module.log_dict({TEST_LOSS: scores["test"].loss, TEST_F1: scores["test"].f1})
         if "oob" in scores:
-            module.log("oob_f1", scores["oob"].f1)
+            module.log(OOB_F1, scores["oob"].f1)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         test = self.test_scores[-1]
@@ -125,14 +126,6 @@ class LearningCurve(Callback):
                 "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             }
         )
-
-    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
-        index = self.index
-        summary = {"best_f1": self.best.f1, "selected_f1": self.selected.f1}
-        if index.value is not None and math.isfinite(index.value):
-            summary["lci"] = index.value
-        for logger in trainer.loggers:
-            logger.log_metrics(summary, step=trainer.global_step)
 
     @property
     def curve(self) -> pd.DataFrame:
@@ -188,7 +181,7 @@ class EpochBar(Callback):
         self._task = TaskID(0)
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and trainer.is_global_zero:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -202,7 +195,7 @@ class EpochBar(Callback):
         shown = "  ".join(f"{name} {float(trainer.callback_metrics[name]):.4g}" for name in self.metrics)
         if self._progress:
             self._progress.update(self._task, description=f"{self.label}  {shown}", advance=1)
-        elif self.lines:
+        elif self.lines and trainer.is_global_zero:
             print(f"{self.label}  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}", flush=True)
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:

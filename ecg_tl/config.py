@@ -6,11 +6,13 @@ Only the entries see this module: below them a function takes plain arguments.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from ecg_tl.checks import a_name, at_least, one_of, positive
+from ecg_tl.processes import share_of_batch
 from ecg_tl.source_config import SOURCES, SourceConfig
 
 
@@ -83,29 +85,37 @@ class InitConfig:
 
 @dataclass
 class TrainerConfig:
-    """Where and how numbers are computed; precision as Lightning spells it, or auto."""
+    """Where and how numbers are computed; precision and strategy as Lightning spells them, or auto."""
 
     accelerator: str = MISSING
     precision: str = MISSING
     threads: int | None = MISSING
+    devices: int = MISSING
+    nodes: int = MISSING
+    strategy: str = MISSING
 
     def __post_init__(self) -> None:
         one_of("trainer.accelerator", self.accelerator, ("cpu", "gpu"))
         one_of("trainer.precision", self.precision, ("auto", "32-true", "bf16-mixed"))
         if self.threads is not None:
             at_least("trainer.threads", self.threads, 1)
+        at_least("trainer.devices", self.devices, 1)
+        at_least("trainer.nodes", self.nodes, 1)
+        one_of("trainer.strategy", self.strategy, ("auto", "ddp"))
 
 
 @dataclass
 class LoggerConfig:
-    """Where runs are watched. csv: nowhere but in the study's own folder, whose curve.csv every run writes."""
+    """Where runs are watched. csv: nowhere but in the study's own folder, whose curve.csv every cell writes."""
 
     name: str = MISSING
     project: str | None = None
     entity: str | None = None
 
     def __post_init__(self) -> None:
-        one_of("logger", self.name, ("wandb", "csv"))
+        one_of("logger", self.name, ("wandb", "tensorboard", "csv"))
+        if self.name == "tensorboard" and find_spec("tensorboard") is None:
+            raise ValueError("logger=tensorboard: not installed; pip install 'ecg-tl[tensorboard]', or give logger=csv")
 
 
 @dataclass
@@ -171,6 +181,7 @@ class PretrainConfig(StudyConfig):
         super().__post_init__()
         one_of("schedule", self.schedule, ("one_cycle", "constant"))
         at_least("patience", self.patience, 1)
+        share_of_batch(self.batch_size, self.trainer.devices, self.trainer.nodes)
 
 
 @dataclass
@@ -190,6 +201,9 @@ class TrainConfig(StudyConfig):
         at_least("gpus_per_cell", self.gpus_per_cell, 0)
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction={self.fraction:g}: must lie above 0 and at most at 1")
+        for key in ("devices", "nodes"):
+            if (value := getattr(self.trainer, key)) > 1:
+                raise ValueError(f"trainer.{key}={value}: one process trains a cell; share the cells out instead (-m)")
 
 
 @dataclass
@@ -224,12 +238,28 @@ class StatusConfig:
         one_of("format", self.format, ("table", "json"))
 
 
+@dataclass
+class DashboardConfig:
+    """python -m ecg_tl.dashboard."""
+
+    entity: str | None = MISSING
+    project: str = MISSING
+    study: str | None = MISSING
+    dry_run: bool = MISSING
+
+    def __post_init__(self) -> None:
+        a_name("project", self.project)
+        if self.entity is None and not self.dry_run:
+            raise ValueError("entity: whose workspace? give entity=NAME, your user or team in W&B, or dry_run=true")
+
+
 ENTRIES: dict[str, type] = {
     "prepare": PrepareConfig,
     "pretrain": PretrainConfig,
     "train": TrainConfig,
     "tables": TablesConfig,
     "status": StatusConfig,
+    "dashboard": DashboardConfig,
 }
 
 

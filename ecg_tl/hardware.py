@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from pathlib import Path
 from typing import Literal
@@ -14,16 +15,19 @@ Precision = Literal["32-true", "bf16-mixed"]
 _PACKAGES = ("ecg-tl", "torch", "lightning", "torchvision", "torchmetrics", "numpy", "scipy", "h5py")
 
 
-def check_accelerator(accelerator: str) -> None:
-    """Refuse a GPU that is not there. ValueError names the key."""
+def check_accelerator(accelerator: str, devices: int = 1) -> None:
+    """Refuse GPUs that are not there. ValueError names the key."""
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise ValueError("trainer.accelerator=gpu: torch sees no CUDA device; use trainer=cpu")
+    if accelerator == "gpu" and devices > torch.cuda.device_count():
+        raise ValueError(f"trainer.devices={devices}: torch sees {torch.cuda.device_count()} CUDA devices; give fewer")
 
 
 def use_threads(threads: int | None) -> None:
     """Let torch compute with so many threads; None leaves its own choice, a thread a core."""
     if threads is not None:
         torch.set_num_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # for processes started from here, too
 
 
 def choose_precision(precision: str, accelerator: str) -> Precision:

@@ -33,6 +33,10 @@ _PLACES = {
 def settings_of(resolved: dict[str, Any]) -> dict[str, Any]:
     """Reduce a resolved config to what its result depends on, as dotted keys."""
     flat = {key: value for key, value in flatten(resolved) if key not in _PLACES}
+    flat.pop("trainer.strategy", None)
+    processes = flat.pop("trainer.devices", 1) * flat.pop("trainer.nodes", 1)
+    if processes > 1:  # a config from before these keys is that of one process
+        flat["trainer.processes"] = processes
     for key in list(flat):
         group, _, name = key.partition(".")
         of_the_set = group in ("data", "corpus") and name != "test_fraction"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ecg_tl.networks import Decoder, Encoder
+from ecg_tl.tracking_keys import TEST_MSE, TEST_SSE, TRAIN_LOSS
 from ecg_tl.waveform import WINDOW
 
 
@@ -17,7 +18,7 @@ class Autoencoder(lightning.LightningModule):
     """Learns to give windows back through the latent features, by the squared error of normalised samples.
 
     Batches are (B, 2048) windows; schedule is "one_cycle", whose peak is learning_rate, or "constant". Logs train_loss,
-    and test_mse (a sample's) and test_sse (a window's, the paper's MSE) over the held-out patients.
+    and test_mse (a sample's) and test_sse (a window's, the paper's MSE) over the held-out patients, of all processes.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder, learning_rate: float, schedule: str) -> None:
@@ -32,12 +33,12 @@ class Autoencoder(lightning.LightningModule):
 
     def training_step(self, windows: Tensor) -> Tensor:
         loss = functional.mse_loss(self(windows).float(), windows)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(windows))
+        self.log(TRAIN_LOSS, loss, on_step=False, on_epoch=True, batch_size=len(windows), sync_dist=True)
         return loss
 
     def validation_step(self, windows: Tensor) -> None:
         mse = functional.mse_loss(self(windows).float(), windows)
-        self.log_dict({"test_mse": mse, "test_sse": WINDOW * mse}, batch_size=len(windows))
+        self.log_dict({TEST_MSE: mse, TEST_SSE: WINDOW * mse}, batch_size=len(windows), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.parameters(), self.learning_rate)
@@ -66,7 +67,7 @@ class RhythmClassifier(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         inputs, rhythm = batch
         loss = functional.cross_entropy(self(inputs).float(), rhythm)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(rhythm))
+        self.log(TRAIN_LOSS, loss, on_step=False, on_epoch=True, batch_size=len(rhythm))
         return loss
 
     def validation_step(

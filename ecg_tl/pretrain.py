@@ -24,9 +24,11 @@ from ecg_tl.identity import fingerprint, read_config, refuse_change, replacing, 
 from ecg_tl.locks import held
 from ecg_tl.modules import Autoencoder
 from ecg_tl.networks import Architecture, Decoder, Encoder
+from ecg_tl.processes import first_process, share_of_batch
 from ecg_tl.resume import LAST, Resume, WholeCheckpoints
 from ecg_tl.store import Store, open_store, verify_content
-from ecg_tl.tracking import tracked
+from ecg_tl.tracking import track_pretraining, tracked
+from ecg_tl.tracking_keys import PRETRAIN_JOB
 from ecg_tl.waveform import RATE_HZ, WINDOW, normalise
 
 EXAMPLES = 4
@@ -35,7 +37,9 @@ EXAMPLES = 4
 
 def main(config: PretrainConfig) -> None:
     """Pretrain, or say that the same pretraining is done already."""
-    check_accelerator(config.trainer.accelerator)
+    check_accelerator(config.trainer.accelerator, config.trainer.devices)
+    if config.trainer.devices > 1 and command_line.in_sweep():  # each process would begin the whole sweep
+        raise ValueError(f"trainer.devices={config.trainer.devices}: not in a sweep; leave -m out, one command a value")
     use_threads(config.trainer.threads)
     study_folder = Path(config.outputs) / config.study
     folder = Path(config.out) if config.out else study_folder / "encoder"
@@ -50,6 +54,9 @@ def main(config: PretrainConfig) -> None:
         print(f"{folder}: pretrained already, SSE {done['test_sse']:.0f} on held-out patients; skipped")
         return
     verify_content(store)
+    if not first_process():  # the first one started this one, and holds the lock
+        _pretrain(config, store, study_folder, folder)
+        return
     with held(folder) as mine:
         if not mine or _done(config, store, folder):
             print(f"{folder}: another process is at it; skipped")
@@ -75,17 +82,22 @@ def _done(config: PretrainConfig, store: Store, folder: Path) -> dict[str, Any] 
 
 def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: Path) -> None:
     began_s = time.perf_counter()
+    devices, nodes = config.trainer.devices, config.trainer.nodes
     lightning.seed_everything(config.seed, verbose=False)
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
     architecture = Architecture(**{key: getattr(config.model, key) for key in Architecture.__dataclass_fields__})
     module = Autoencoder(Encoder(architecture), Decoder(architecture), config.learning_rate, config.schedule)
-    data = IcuWindows(store, config.batch_size, config.corpus.test_fraction, config.split_seed, config.seed)
-    print(
-        f"pretraining on {len(data.train_rows)} windows, {len(data.test_rows)} of other patients held out; "
-        f"{architecture.kind} network of width {architecture.width}, {precision} on "
-        f"{device_name(config.trainer.accelerator)}",
-        flush=True,
-    )
+    batch_size = share_of_batch(config.batch_size, devices, nodes)
+    data = IcuWindows(store, batch_size, config.corpus.test_fraction, config.split_seed, config.seed)
+    if first_process():
+        write_config(config, folder / "config.yaml")
+        print(
+            f"pretraining on {len(data.train_rows)} windows, {len(data.test_rows)} of other patients held out; "
+            f"{architecture.kind} network of width {architecture.width}, {precision} on "
+            + (f"{devices * nodes} x " if devices * nodes > 1 else "")
+            + device_name(config.trainer.accelerator),
+            flush=True,
+        )
     best = ModelCheckpoint(
         folder / "checkpoints",
         "best",
@@ -96,20 +108,24 @@ def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: 
     settings = settings_of(asdict(config))
     identity = settings | {"corpus": store.content_sha256, "precision": precision}
     resume = Resume(folder, identity | versions(), began_s)
-    write_config(config, folder / "config.yaml")
     with tracked(
-        config.logger.name,
+        config.logger.name if first_process() else "csv",
         project=config.logger.project,
         entity=config.logger.entity,
         study=config.study,
-        job_type="pretrain",
+        run_id=fingerprint(settings | {"study": config.study, "corpus": store.content_sha256})[:16],
+        job_type=PRETRAIN_JOB,
         tags=[f"seed={config.seed}"],
         config=asdict(config),
         folder=study_folder,
     ) as loggers:
         trainer = lightning.Trainer(
             accelerator=config.trainer.accelerator,
-            devices=1,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=config.trainer.strategy,
+            # torch synchronises batch norm between GPUs only: on CPUs each process normalises its own share of a batch
+            sync_batchnorm=config.trainer.accelerator == "gpu" and devices * nodes > 1,
             precision=precision,
             max_epochs=config.epochs,
             logger=loggers,
@@ -127,37 +143,44 @@ def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: 
             default_root_dir=folder,
         )
         trainer.fit(module, data, ckpt_path=resume.ready("pretrain"), weights_only=True)
-    assert best.best_model_score is not None
-    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-    test_sse = float(best.best_model_score)
-    if not math.isfinite(test_sse):
-        raise ValueError(
-            f"learning_rate={config.learning_rate:g}: the squared error became {test_sse}; lower it and pretrain again"
-        )
-    description = {
-        "rate_hz": RATE_HZ,
-        "window": WINDOW,
-        "lead": store.lead,
-        "unit": "mV",
-        "filter": store.filter,
-        "normalisation": "zero mean, unit variance per window",
-        "corpus": store.source,
-        "corpus_sha256": store.content_sha256,
-        "n_train": len(data.train_rows),
-        "n_test": len(data.test_rows),
-        "test_sse": test_sse,
-        "test_mse": test_sse / WINDOW,
-        "epochs": resume.epochs,
-        "seed": config.seed,
-        "config_sha256": fingerprint(settings),
-        "precision": precision,
-        "device": device_name(config.trainer.accelerator),
-        "seconds": round(resume.seconds, 3),
-        "versions": versions(),
-    }
-    _draw_examples(module, data, folder)  # before the bundle, whose presence says that all is there
-    save_bundle(folder, module.encoder, module.decoder, description)
-    resume.path.unlink(missing_ok=True)
+        if not trainer.is_global_zero:
+            return
+        assert best.best_model_score is not None
+        module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+        test_sse = float(best.best_model_score)
+        if not math.isfinite(test_sse):
+            raise ValueError(
+                f"learning_rate={config.learning_rate:g}: the squared error became {test_sse}; lower it and pretrain "
+                "again"
+            )
+        description = {
+            "rate_hz": RATE_HZ,
+            "window": WINDOW,
+            "lead": store.lead,
+            "unit": "mV",
+            "filter": store.filter,
+            "normalisation": "zero mean, unit variance per window",
+            "corpus": store.source,
+            "corpus_sha256": store.content_sha256,
+            "n_train": len(data.train_rows),
+            "n_test": len(data.test_rows),
+            "test_sse": test_sse,
+            "test_mse": test_sse / WINDOW,
+            "epochs": resume.epochs,
+            "batch_size": config.batch_size,
+            "world_size": trainer.world_size,
+            "sync_batchnorm": trainer.world_size > 1 and config.trainer.accelerator == "gpu",
+            "seed": config.seed,
+            "config_sha256": fingerprint(settings),
+            "precision": precision,
+            "device": device_name(config.trainer.accelerator),
+            "seconds": round(resume.seconds, 3),
+            "versions": versions(),
+        }
+        _draw_examples(module, data, folder)  # before the bundle, whose presence says that all is there
+        save_bundle(folder, module.encoder, module.decoder, description)
+        track_pretraining(loggers, load_bundle(folder))
+        resume.path.unlink(missing_ok=True)
     print(f"{folder}: SSE {test_sse:.0f} a window on held-out patients (giving back nothing costs {WINDOW})")
 
 

@@ -70,7 +70,7 @@ class Resume(Checkpoint):
             reason = f"{self.path} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
         if reason:
             print(f"{label}: begun anew, not where it was interrupted ({reason})", flush=True)
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)
             return None
         print(f"{label}: goes on after epoch {state['epochs']}", flush=True)
         return self.path

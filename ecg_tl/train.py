@@ -37,7 +37,7 @@ from ecg_tl.spectrogram import resolve_weights
 from ecg_tl.splits import bootstrap, row_checksums, stratified_split, tie
 from ecg_tl.store import Store, open_store, verify_content
 from ecg_tl.sweep import Sweep
-from ecg_tl.tracking import tracked
+from ecg_tl.tracking import track_cell, track_encoder, tracked
 
 
 def main(config: TrainConfig) -> None:
@@ -211,6 +211,7 @@ def _train(
         _predictions(store, data.draw.test, curve).to_csv(folder / "predictions.csv", index=False, lineterminator="\n")
         write_record(record, folder)
         resume.path.unlink(missing_ok=True)
+        track_cell(trainer.loggers, record)
         lci = curve.index.flag or f"{curve.index.value:.3f}"
         print(
             f"{_name(config)}: best F1 {record.best_f1:.3f} (epoch {record.best_epoch}), selected F1 "
@@ -224,11 +225,20 @@ def _train(
         project=config.logger.project,
         entity=config.logger.entity,
         study=config.study,
+        run_id=fingerprint(
+            settings | {"study": config.study, "data": store.content_sha256, "encoder": bundle and bundle.sha256}
+        )[:16],
         job_type=config.init.name,
-        tags=[f"fraction={fraction_name(config.fraction)}", f"seed={config.seed}"],
+        tags=[
+            f"fraction={fraction_name(config.fraction)}",
+            f"seed={config.seed}",
+            *([f"split={config.split_seed}"] if config.split_seed else []),
+        ],
         config=asdict(config),
         folder=study_folder,
     ) as loggers:
+        if bundle:
+            track_encoder(loggers, bundle)
         trainer = lightning.Trainer(
             accelerator=config.trainer.accelerator,
             devices=1,
