@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import wandb
+from lightning.pytorch.loggers import WandbLogger
 
-from ecg_tl.tracking import has_account, tracked
+from ecg_tl import config
+from ecg_tl.bundle import load_bundle, save_bundle
+from ecg_tl.networks import Architecture, Decoder, Encoder
+from ecg_tl.tracking import has_account, track_cell, track_encoder, tracked
+from tests.test_records import record_of
 
 CELL: dict[str, Any] = {
     "project": "p",
@@ -111,3 +119,53 @@ def test_tensorboard_gets_curves_and_summary_of_a_cell_in_a_folder_of_its_own(tm
     read = reader.EventAccumulator(str(tmp_path / "tensorboard" / "random" / "fraction=1" / "seed=0"))
     read.Reload()
     assert [event.value for event in read.Scalars("test_f1")] == [0.5]
+
+
+def test_only_where_wandb_is_online_is_it_asked_for_the_encoder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    architecture = Architecture(width=2, kernel=3, late_kernel=3)
+    bundle = load_bundle(
+        save_bundle(tmp_path / "encoder", Encoder(architecture), Decoder(architecture), {"lead": "II"})
+    )
+    used: list[str] = []
+
+    def use(artifact: wandb.Artifact) -> None:
+        used.append(artifact.name)
+        if len(used) > 1:
+            raise wandb.errors.CommError("no\nnetwork")
+
+    for offline in (True, False, False):
+        logger = WandbLogger(experiment=cast(Any, Run(offline, use)))
+        track_encoder([logger], bundle)
+    assert used == [f"encoder-{bundle.sha256[:12]}"] * 2
+    assert capsys.readouterr().out == f"note: W&B does not show that this cell uses {bundle.folder}: no network\n"
+
+
+def test_an_index_is_in_the_summary_where_the_curve_has_one(tmp_path: Path) -> None:
+    record = record_of(best_f1=0.75, selected_f1=0.5, macro_f1=0.25, n_train=24)
+    figures = {"best_f1": 0.75, "selected_f1": 0.5, "macro_f1": 0.25, "n_train": 24}
+    for lci, index in ((1.25, {"lci": 1.25}), (math.inf, {}), (None, {})):
+        with tracked("wandb", **CELL, folder=tmp_path / str(lci)) as loggers:
+            logged: dict[str, Any] = {}
+            summary = SimpleNamespace(update=logged.update)
+            run = SimpleNamespace(log=lambda _: None, summary=summary, id="x", name="x")
+            track_cell([WandbLogger(experiment=cast(Any, run)), *loggers], replace(record, lci=lci))
+        assert logged == figures | index
+
+
+@dataclass
+class Run:
+    """As much of a W&B run as that takes."""
+
+    offline: bool
+    use_artifact: Any
+    disabled: bool = False
+    id: str = "x"
+    name: str = "x"
+
+
+def test_a_logger_that_is_not_installed_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=r"logger=tensorboard: not installed; pip install 'ecg-tl\[tensorboard\]'"):
+        config.LoggerConfig("tensorboard")
