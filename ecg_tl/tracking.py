@@ -64,7 +64,7 @@ def tracked(
             id=run_id,
             resume="allow",
             name=run_name,
-            dir=folder,
+            dir=folder.resolve(),  # its own process may stand elsewhere
             project=project,
             entity=entity,
             group=study,
