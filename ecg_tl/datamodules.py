@@ -67,7 +67,8 @@ class _StreamBatches:
         return len(self.stream())
 
     def __iter__(self) -> Iterator[Tensor]:
-        return batches_of(self.stream(), self.workers)
+        # asked for the epoch only when the first batch is: a training that goes on makes its iterator before it knows
+        yield from batches_of(self.stream(), self.workers)
 
 
 class _SeededEpochs(lightning.LightningDataModule):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ecg_tl import pretrain, train
+from ecg_tl.bundle import load_bundle
 from ecg_tl.resume import Resume, random_state, set_random_state
 from tests.fabricate import icu_store, labelled_store
 from tests.test_study import run
@@ -110,6 +111,23 @@ def test_pretraining_that_stopped_early_and_died_before_its_bundle_does_not_trai
     assert made == whole
     assert f'"epochs": {second}' in made["bundle.json"]
     assert (tmp_path / "s" / "encoder" / "figure4.png").is_file()
+
+
+def test_pretraining_killed_between_epochs_goes_on_with_the_windows_of_the_next(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learning = ("epochs=3", "learning_rate=0.003")
+    run("pretrain", *pretraining(root, tmp_path / "whole"), *learning)
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, 2, saved=True)
+        with pytest.raises(Killed):
+            run("pretrain", *pretraining(root, tmp_path / "killed"), *learning)
+    run("pretrain", *pretraining(root, tmp_path / "killed"), *learning)
+    whole, killed = (load_bundle(tmp_path / name / "s" / "encoder") for name in ("whole", "killed"))
+    assert killed.sha256 == whole.sha256
+    assert killed.description["epochs"] == 3
+    without, after = (line for line in capsys.readouterr().out.splitlines() if "epoch 3/3" in line)
+    assert after == without
 
 
 def test_another_run_in_the_same_folder_begins_anew(
