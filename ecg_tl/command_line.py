@@ -195,7 +195,7 @@ def sweep_configs(entry: str, overrides: list[str]) -> list[Any]:
 def _check_launcher(name: str) -> None:
     plugin, extra = _LAUNCHERS.get(name, (None, name))
     if plugin and find_spec(f"hydra_plugins.{plugin}") is None:
-        raise ValueError(f"hydra/launcher={name}: its package is not installed; pip install 'ecg-tl[{extra}]'")
+        raise ValueError(f"hydra/launcher={name}: its package is not installed; pip install -e '.[{extra}]'")
 
 
 def _parse(override: str) -> Override:

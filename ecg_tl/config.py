@@ -115,7 +115,7 @@ class LoggerConfig:
     def __post_init__(self) -> None:
         one_of("logger", self.name, ("wandb", "tensorboard", "csv"))
         if self.name == "tensorboard" and find_spec("tensorboard") is None:
-            raise ValueError("logger=tensorboard: not installed; pip install 'ecg-tl[tensorboard]', or give logger=csv")
+            raise ValueError("logger=tensorboard: not installed; pip install -e '.[tensorboard]', or give logger=csv")
 
 
 @dataclass

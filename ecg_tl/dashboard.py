@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def main(config: DashboardConfig) -> None:
     """Make the workspace and print where it is, or print what would be made."""
     if find_spec("wandb_workspaces") is None:
-        raise ValueError("dashboard: wandb-workspaces is not installed; pip install 'ecg-tl[dashboard]'")
+        raise ValueError("dashboard: wandb-workspaces is not installed; pip install -e '.[dashboard]'")
     board = workspace(config.entity or "ENTITY", config.project, config.study)
     if config.dry_run:
         print(json.dumps(board._to_model().model_dump(mode="json", by_alias=True, exclude_none=True), indent=1))

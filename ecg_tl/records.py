@@ -85,10 +85,15 @@ def fraction_name(fraction: float) -> str:
     return format(fraction, "g")
 
 
-def run_folder(study_folder: Path, cell: Cell) -> Path:
-    """Name the folder of one cell: runs/INIT/FRACTION/SEED, or SEED-splitN where the split is another than 0."""
+def run_name(cell: Cell) -> str:
+    """Name one cell: INIT/FRACTION/SEED, or SEED-splitN where the split is another than 0."""
     draw = f"{cell.seed}-split{cell.split_seed}" if cell.split_seed else str(cell.seed)
-    return study_folder / "runs" / cell.init / fraction_name(cell.fraction) / draw
+    return f"{cell.init}/{fraction_name(cell.fraction)}/{draw}"
+
+
+def run_folder(study_folder: Path, cell: Cell) -> Path:
+    """Name the folder of one cell: runs/ and the cell's name."""
+    return study_folder / "runs" / run_name(cell)
 
 
 def write_record(record: RunRecord, folder: Path) -> Path:

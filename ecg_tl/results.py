@@ -34,10 +34,6 @@ class Results:
         """Class names over all cells, in the order of the first that has them."""
         return list(dict.fromkeys(name for record in self.records for name in record.rhythms))
 
-    def name_of(self, record: RunRecord) -> str:
-        """Name a cell as its folder is called: INIT/FRACTION/SEED."""
-        return run_folder(Path(), record.cell).relative_to("runs").as_posix()
-
     def of(self, init: str, fraction: float) -> list[RunRecord]:
         """The records of one init at one fraction."""
         return [record for record in self.records if (record.init, record.fraction) == (init, fraction)]

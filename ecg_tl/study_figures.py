@@ -163,6 +163,7 @@ def _draw_estimates(axes: Axes, init: str, estimates: Mapping[float, Estimate], 
     place = n_labels * factor
     axes.plot(place, mean, color=look.colour, linestyle=look.line, linewidth=1.1, zorder=2)
     several = np.isfinite(low)
+    axes.fill_between(place, low, high, where=several, color=look.colour, alpha=0.1, linewidth=0, zorder=1)
     for shown, style in ((several, MARKER), (~several, HOLLOW)):
         if shown.any():
             axes.plot(place[shown], mean[shown], look.marker, color=look.colour, zorder=3, clip_on=False, **style)

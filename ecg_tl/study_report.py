@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ecg_tl.cohorts import PAPER_RHYTHMS, classes_note
-from ecg_tl.records import RunRecord, fraction_name
+from ecg_tl.records import RunRecord, fraction_name, run_name
 from ecg_tl.resampling import f1_interval
 from ecg_tl.results import Results, predictions_by_split
 from ecg_tl.trial_tables import REFERENCE, format_interval
@@ -73,7 +73,6 @@ def made_of(results: Results, encoders: Mapping[str, Mapping[str, Any]]) -> dict
         "Machine": _all(record.device for record in records),
         "Time": f"{sum(record.seconds for record in records) / 60:.1f} min in all cells",
         "Versions": _all(_pairs(record.versions) for record in records),
-        "Settings": f"{len({r.config_sha256 for r in records})} sets over all cells, each in its run's config.yaml",
     }
     return facts
 
@@ -86,7 +85,7 @@ def every_cell(results: Results) -> list[dict[str, str]]:
         own = f1_interval(split, np.random.default_rng(0))
         rows.append(
             {
-                "Cell": results.name_of(record),
+                "Cell": run_name(record.cell),
                 "Best F1": f"{record.best_f1:.3f}",
                 "Epoch": str(record.best_epoch),
                 "Selected F1": f"{record.selected_f1:.3f}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,34 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ecg_tl import command_line
 from ecg_tl.asked import note_asked
-from ecg_tl.audit import overlap_with
 from ecg_tl.bundle import EncoderBundle, load_bundle
 from ecg_tl.callbacks import EpochBar, LearningCurve, WriteRecord
 from ecg_tl.config import TrainConfig
-from ecg_tl.datamodules import LabelledInputs, windows_of
+from ecg_tl.datamodules import LabelledInputs
 from ecg_tl.embedded import synthetic_records
 from ecg_tl.failures import failure_of, noted
 from ecg_tl.features import FixedNetwork, cached_features
 from ecg_tl.hardware import check_accelerator, choose_precision, device_name, use_threads, versions
 from ecg_tl.identity import fingerprint, read_config, refuse_change, replacing, settings_of, write_config
 from ecg_tl.initialise import PRETRAINED, classifier_network
+from ecg_tl.labelled import labelled_split, labelled_windows, rows_in_corpus
 from ecg_tl.locks import held, is_held
 from ecg_tl.modules import RhythmClassifier
 from ecg_tl.networks import Architecture
-from ecg_tl.records import PREDICTION_COLUMNS, Cell, RunRecord, fraction_name, read_record, run_folder, write_record
+from ecg_tl.records import (
+    PREDICTION_COLUMNS,
+    Cell,
+    RunRecord,
+    fraction_name,
+    read_record,
+    run_folder,
+    run_name,
+    write_record,
+)
 from ecg_tl.resume import LAST, Resume, WholeCheckpoints
-from ecg_tl.same_signal import same_signal_groups
 from ecg_tl.spectrogram import resolve_weights
-from ecg_tl.splits import bootstrap, row_checksums, stratified_split, tie
-from ecg_tl.store import Store, open_store, verify_content
+from ecg_tl.splits import bootstrap
+from ecg_tl.store import Store, open_store
 from ecg_tl.sweep import Sweep
 from ecg_tl.tracking import track_cell, track_encoder, tracked
 
@@ -127,7 +134,7 @@ def _encoder(config: TrainConfig) -> Path:
 
 
 def _name(config: TrainConfig) -> str:
-    return run_folder(Path(), _cell(config)).relative_to("runs").as_posix()
+    return run_name(_cell(config))
 
 
 def _labelled_store(config: TrainConfig) -> Store:
@@ -137,19 +144,6 @@ def _labelled_store(config: TrainConfig) -> Store:
     if not store.labelled:
         raise ValueError(f"data.path={store.path}: a store without rhythms; prepare one from a labelled source")
     return store
-
-
-@lru_cache(maxsize=1)
-def _windows(store: tuple[Path, str]) -> tuple[np.ndarray, np.ndarray]:
-    """Read a labelled store, by path and checksum, once a process: windows (N, 2048), tied groups (N,).
-
-    Rows of one patient, of the same bytes or of the same signal are tied.
-    """
-    opened = open_store(store[0])
-    verify_content(opened)
-    return windows_of(opened), tie(
-        opened.patient, row_checksums(opened.ecg), same_signal_groups(opened.ecg, opened.patient)
-    )
 
 
 def _train(
@@ -283,23 +277,16 @@ def _predictions(store: Store, test: np.ndarray, curve: LearningCurve) -> pd.Dat
 
 def _inputs(config: TrainConfig, store: Store, fixed: FixedNetwork | None) -> LabelledInputs:
     """Gather what the cell trains and tests on: windows, or the features that a fixed network sees in them."""
-    key = (store.path, store.content_sha256)
     if fixed:
-        inputs = cached_features(
-            fixed, lambda: _windows(key)[0], store.content_sha256, Path(config.outputs) / "features"
-        )
+        features = Path(config.outputs) / "features"
+        inputs = cached_features(fixed, lambda: labelled_windows(store), store.content_sha256, features)
     else:
-        inputs = torch.from_numpy(_windows(key)[0])
+        inputs = torch.from_numpy(labelled_windows(store))
     assert store.rhythm is not None
     every = store.rhythm if config.every_rhythm else None
-    draw = bootstrap(*_split(config, store), config.fraction, config.seed, every)
+    split = labelled_split(store, config.data.test_fraction, config.split_seed)
+    draw = bootstrap(*split, config.fraction, config.seed, every)
     return LabelledInputs(inputs, torch.from_numpy(store.rhythm.astype(np.int64)), draw, config.batch_size, config.seed)
-
-
-def _split(config: TrainConfig, store: Store) -> tuple[np.ndarray, np.ndarray]:
-    assert store.rhythm is not None
-    _, groups = _windows((store.path, store.content_sha256))
-    return stratified_split(store.rhythm, groups, config.data.test_fraction, config.split_seed)
 
 
 def _refuse_overlap(config: TrainConfig, store: Store, bundle: EncoderBundle) -> int | None:
@@ -307,30 +294,17 @@ def _refuse_overlap(config: TrainConfig, store: Store, bundle: EncoderBundle) ->
 
     ValueError if there are any, unless the config allows it.
     """
-    test = _split(config, store)[1]
-    key = (store.path, store.content_sha256)
-    found = _in_corpus(bundle.folder, str(bundle.description.get("corpus_sha256")), key, tuple(test))
-    if found and not config.allow_overlap:
-        named = ", ".join(store.record[list(found[:3])])
+    _, test = labelled_split(store, config.data.test_fraction, config.split_seed)
+    found = rows_in_corpus(bundle, store, test)
+    if found is None:
+        return None
+    if len(found) and not config.allow_overlap:
+        named = ", ".join(store.record[found[:3]])
         raise ValueError(
             f"{bundle.folder}: pretrained on {len(found)} of the {len(test)} test records ({named}...); "
             f"pretrain without them, or give allow_overlap=true, which the record will say"
         )
-    return None if found is None else len(found)
-
-
-@lru_cache(maxsize=1)
-def _in_corpus(
-    encoder: Path, corpus_sha256: str, store: tuple[Path, str], rows: tuple[int, ...]
-) -> tuple[int, ...] | None:
-    try:
-        corpus = open_store(Path(read_config(encoder / "config.yaml")["corpus"]["path"]))
-        if corpus.content_sha256 != corpus_sha256:
-            raise ValueError(f"{corpus.path}: not the corpus of this encoder")
-    except (OSError, ValueError, KeyError) as error:
-        print(f"note: whether the encoder has seen test records was not checked: {error}")
-        return None
-    return tuple(overlap_with(corpus, open_store(store[0]), np.array(rows)).tolist())
+    return len(found)
 
 
 if __name__ == "__main__":

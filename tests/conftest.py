@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import wandb
 
 torch.set_num_threads(1)
 
@@ -16,3 +18,17 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What wandb.init was asked for; the runs themselves are disabled."""
+    asked: list[dict[str, Any]] = []
+    init = wandb.init
+
+    def remember(**options: Any) -> Any:
+        asked.append(options)
+        return init(mode="disabled")
+
+    monkeypatch.setattr(wandb, "init", remember)
+    return asked

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 
 from ecg_tl import command_line, dashboard
 from ecg_tl.bundle import load_bundle
@@ -179,16 +178,8 @@ def test_the_encoder_is_an_artifact_of_the_pretraining_that_made_it(root: Path, 
 
 
 def test_a_run_again_has_the_id_that_it_had_and_another_cell_another(
-    root: Path, tmp_path: Path, runs: dict[str, OfflineRun], monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, runs: dict[str, OfflineRun], asked: list[dict[str, Any]]
 ) -> None:
-    asked: list[dict[str, Any]] = []
-    init = wandb.init
-
-    def remember(**options: Any) -> Any:
-        asked.append(options)
-        return init(mode="disabled")
-
-    monkeypatch.setattr(wandb, "init", remember)
     words = ("study=s", *TINY, f"data.path={root / 'data.h5'}", f"encoder={root / 'outputs/s/encoder'}")
     words = (*words, f"outputs={tmp_path}", *CELL)
     for last in (("epochs=6",), ("epochs=2",), ("epochs=2", "split_seed=1")):

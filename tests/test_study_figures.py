@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 from ecg_tl.study_figures import figure6, figure7
 from tests.drawing import assert_same_bytes_twice, drawn, legend_of, unsaved
@@ -55,8 +56,11 @@ def test_figure6_draws_a_lone_run_hollow_and_without_whiskers(tmp_path):
     (axes,) = figure.axes
     hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
     assert [line.get_ydata().tolist() for line in hollow] == [[0.8]]
-    whiskers = [segment[:, 1].tolist() for lines in axes.collections for segment in lines.get_segments()]
+    drawn = [lines for lines in axes.collections if isinstance(lines, LineCollection)]
+    whiskers = [segment[:, 1].tolist() for lines in drawn for segment in lines.get_segments()]
     assert whiskers == [pytest.approx([0.505, 0.545]), pytest.approx([0.58, 0.62])]
+    bands = [path.vertices[:, 1] for band in axes.collections if band not in drawn for path in band.get_paths()]
+    assert [(band.min(), band.max()) for band in bands] == [(pytest.approx(0.505), pytest.approx(0.62))]
     assert legend_of(figure) == ["random", "transfer", "95 % CI of the mean", "no CI: one run, or no spread"]
     assert ticks_of(axes) == ["≈1,950\n25 %", "8,000\n100 %"]  # the arms drew 2,000 and 1,900
 

@@ -35,20 +35,6 @@ def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What wandb.init was asked for; the runs themselves are disabled."""
-    asked: list[dict[str, Any]] = []
-    init = wandb.init
-
-    def remember(**options: Any) -> Any:
-        asked.append(options)
-        return init(mode="disabled")
-
-    monkeypatch.setattr(wandb, "init", remember)
-    return asked
-
-
 @pytest.mark.usefixtures("no_account")
 def test_without_an_account_a_run_is_offline(asked: list[dict[str, Any]], tmp_path: Path) -> None:
     with tracked("wandb", **CELL, folder=tmp_path):
@@ -167,5 +153,5 @@ class Run:
 
 def test_a_logger_that_is_not_installed_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "find_spec", lambda _: None)
-    with pytest.raises(ValueError, match=r"logger=tensorboard: not installed; pip install 'ecg-tl\[tensorboard\]'"):
+    with pytest.raises(ValueError, match=r"logger=tensorboard: not installed; pip install -e '\.\[tensorboard\]'"):
         config.LoggerConfig("tensorboard")

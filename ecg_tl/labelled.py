@@ -1,0 +1,60 @@
+"""A labelled store as the cells of a study use it: read once a process, split once, and what an encoder saw of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ecg_tl.audit import overlap_with
+from ecg_tl.bundle import EncoderBundle
+from ecg_tl.datamodules import windows_of
+from ecg_tl.identity import read_config
+from ecg_tl.same_signal import same_signal_groups
+from ecg_tl.splits import row_checksums, stratified_split, tie
+from ecg_tl.store import Store, open_store, verify_content
+
+
+def labelled_windows(store: Store) -> np.ndarray:
+    """Give the windows of a labelled store, (N, 2048) float32, read and verified once a process."""
+    return _read(store.path, store.content_sha256)[0]
+
+
+def labelled_split(store: Store, test_fraction: float, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give the rows of train and of test: rows of one patient, of the same bytes or of one signal on one side."""
+    assert store.rhythm is not None
+    groups = _read(store.path, store.content_sha256)[1]
+    return stratified_split(store.rhythm, groups, test_fraction, split_seed)
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, content_sha256: str) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG001 - part of the cache's key
+    store = open_store(path)
+    verify_content(store)
+    return windows_of(store), tie(store.patient, row_checksums(store.ecg), same_signal_groups(store.ecg, store.patient))
+
+
+def rows_in_corpus(bundle: EncoderBundle, store: Store, rows: np.ndarray) -> np.ndarray | None:
+    """Name those of `rows` that the encoder was pretrained on; None, with a note, if its corpus is not at hand."""
+    corpus_sha256 = str(bundle.description.get("corpus_sha256"))
+    found = _overlap(bundle.folder, corpus_sha256, store.path, store.content_sha256, tuple(rows.tolist()))
+    return None if found is None else np.array(found, dtype=np.int64)
+
+
+@lru_cache(maxsize=1)
+def _overlap(
+    encoder: Path,
+    corpus_sha256: str,
+    path: Path,
+    content_sha256: str,  # noqa: ARG001 - part of the cache's key
+    rows: tuple[int, ...],
+) -> tuple[int, ...] | None:
+    try:
+        corpus = open_store(Path(read_config(encoder / "config.yaml")["corpus"]["path"]))
+        if corpus.content_sha256 != corpus_sha256:
+            raise ValueError(f"{corpus.path}: not the corpus of this encoder")
+    except (OSError, ValueError, KeyError) as error:
+        print(f"note: whether the encoder has seen test records was not checked: {error}")
+        return None
+    return tuple(overlap_with(corpus, open_store(path), np.array(rows)).tolist())
