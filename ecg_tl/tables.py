@@ -33,13 +33,15 @@ from ecg_tl.study_report import every_cell, made_of, provenance_notes
 from ecg_tl.trial_tables import PROTOCOLS, has_index, table2, table3
 from ecg_tl.trials import cell_name, read_trials, trials_of
 
+PAIRED_BY_NUMBER = "Pairs are trials of one seed; whether they share a training draw, the file of trials does not say."
+
 
 def main(config: TablesConfig) -> None:
     """Make the tables, figures and report of a study, tables of any trials, or of two studies; print their paths."""
     outputs, names = Path(config.outputs), config.study.split(",")
     folder = outputs / names[0] / "tables"
     if config.trials:
-        paths = _write(trial_tables(read_trials(Path(config.trials))), folder)
+        paths = _write(trial_tables(read_trials(Path(config.trials)), [PAIRED_BY_NUMBER]), folder)
     elif len(names) == 2:
         first, second = (read_results(outputs / name) for name in names)
         table = table8(first, second)

@@ -364,6 +364,7 @@ def test_trials_from_a_file_make_the_same_tables(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("init,fraction,seed,best_f1,lci\nrandom,1,0,0.5,1.25\ntransfer,1,0,0.75,\n")
     run("tables", f"outputs={tmp_path}", "study=mine", f"trials={tmp_path / 't.csv'}")
     assert "| 0 | 0.500 | 0.750 |" in (tmp_path / "mine" / "tables" / "table2.md").read_text()
+    assert "whether they share a training draw" in (tmp_path / "mine" / "tables" / "table4.md").read_text()
 
 
 def test_without_an_encoder_transfer_names_the_command(
