@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ecg_tl import command_line
 from ecg_tl.audit import overlap_with
-from ecg_tl.bundle import EncoderBundle, load_bundle
+from ecg_tl.bundle import EncoderBundle, bundle_folder, load_bundle
 from ecg_tl.callbacks import EpochBar, LearningCurve, WriteRecord
 from ecg_tl.config import TrainConfig
 from ecg_tl.datamodules import LabelledInputs, windows_of
@@ -41,7 +41,8 @@ def main(config: TrainConfig) -> None:
     use_threads(config.trainer.threads)
     study_folder = Path(config.outputs) / config.study
     folder = run_folder(study_folder, _cell(config))
-    bundle = load_bundle(Path(config.encoder or study_folder / "encoder")) if config.init.name in PRETRAINED else None
+    encoder = bundle_folder(config.encoder) if config.encoder else study_folder / "encoder"
+    bundle = load_bundle(encoder) if config.init.name in PRETRAINED else None
     store = _labelled_store(config)
     config = replace(config, data=replace(config.data, path=str(store.path)))
     settings = settings_of(asdict(config))
@@ -246,6 +247,9 @@ def _refuse_overlap(config: TrainConfig, store: Store, bundle: EncoderBundle) ->
 def _in_corpus(
     encoder: Path, corpus_sha256: str, store: tuple[Path, str], rows: tuple[int, ...]
 ) -> tuple[int, ...] | None:
+    if not (encoder / "config.yaml").is_file():
+        print(f"note: {encoder} comes without its corpus, so whether it has seen test records was not checked")
+        return None
     try:
         corpus = open_store(Path(read_config(encoder / "config.yaml")["corpus"]["path"]))
         if corpus.content_sha256 != corpus_sha256:
