@@ -27,6 +27,9 @@ CONF = _BESIDE if _BESIDE.is_dir() else _ABOVE
 
 _MULTIRUN = {"-m", "--multirun"}
 
+_SHORT = {"predict": {"model": "model.path"}}
+"""Keys of an entry that Hydra would take for the choice of a group, and what they stand for."""
+
 
 def run(entry: str, task: Callable[[Any], None]) -> None:
     """Run `task(config)` for the command line, or for each cell of a multirun, config being the entry's dataclass.
@@ -53,12 +56,18 @@ def _run(entry: str, task: Callable[[Any], None]) -> None:
         with _one_line_errors():
             task(OmegaConf.to_object(config))
 
+    sys.argv[1:] = [_in_full(entry, word) for word in sys.argv[1:]]
     with _one_line_errors():
         overrides = [word for word in sys.argv[1:] if not word.startswith("-")]
         flags = set(sys.argv[1:]) - set(overrides)
         if flags <= _MULTIRUN:
             check_overrides(entry, overrides, multirun=bool(flags))
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=entry)(checked)()
+
+
+def _in_full(entry: str, word: str) -> str:
+    key, equals, value = word.partition("=")
+    return _SHORT.get(entry, {}).get(key, key) + equals + value
 
 
 @contextmanager
