@@ -1,4 +1,4 @@
-"""An encoder as others use it: model.safetensors beside a bundle.json that says how to use it rightly."""
+"""A model as others use it: model.safetensors beside a bundle.json that says how to use it rightly."""
 
 from __future__ import annotations
 
@@ -7,21 +7,53 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from ecg_tl.networks import Architecture, Decoder, Encoder
+from ecg_tl.networks import Architecture, Decoder, Encoder, RhythmNetwork
+from ecg_tl.records import write_whole
 
 FORMAT = "ecg_tl.encoder"
+CLASSIFIER_FORMAT = "ecg_tl.classifier"
 VERSION = 1
+WEIGHTS, DESCRIBED = "model.safetensors", "bundle.json"
+
+SHIPPED = Path(__file__).parent / "pretrained"
+"""Encoders that come with the package, a folder each."""
+
+
+class _Kind(NamedTuple):
+    """What a user is told of a kind of bundle: its noun, how one comes to be where there is none, and a remedy."""
+
+    noun: str
+    missing: str
+    remedy: str
+
+
+_HOW = {
+    FORMAT: _Kind(
+        "an encoder",
+        "no pretrained encoder there; python -m ecg_tl.pretrain makes one (the same experiment= and study=), "
+        "or give encoder=DIR",
+        "pretrain again",
+    ),
+    CLASSIFIER_FORMAT: _Kind(
+        "a classifier",
+        "no classifier there; python -m ecg_tl.export run=RUN_FOLDER out=DIR makes one",
+        "export a run again",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class EncoderBundle:
-    """A pretrained autoencoder, read back. sha256: checksum of its weights' file; description: its bundle.json."""
+    """A pretrained autoencoder, read back. sha256: checksum of its weights' file; description: its bundle.json.
+
+    decoder_state is empty where the bundle has no decoder.
+    """
 
     folder: Path
     architecture: Architecture
@@ -31,61 +63,114 @@ class EncoderBundle:
     description: dict[str, Any]
 
 
-def save_bundle(folder: Path, encoder: Encoder, decoder: Decoder, description: dict[str, Any]) -> Path:
+@dataclass(frozen=True)
+class ClassifierBundle:
+    """A trained classifier, read back: its network, and its bundle.json as description."""
+
+    folder: Path
+    network: RhythmNetwork
+    description: dict[str, Any]
+
+
+def shipped_encoders() -> list[str]:
+    """Name the encoders that come with the package."""
+    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{DESCRIBED}"))
+
+
+def bundle_folder(name: str) -> Path:
+    """Turn what a user calls a bundle into its folder: an encoder of `shipped_encoders`, or a path.
+
+    A folder that is called like one of them is meant by ./NAME.
+    """
+    return SHIPPED / name if name in shipped_encoders() else Path(name)
+
+
+def save_bundle(folder: Path, encoder: Encoder, decoder: Decoder | None, description: dict[str, Any]) -> Path:
     """Write weights and description into `folder`; bundle.json comes last, so a bundle is whole or none.
 
-    description: JSON, what only the maker knows (lead, filter, corpus, error...); format, version, architecture and
-    the weights' checksum are added.
+    decoder: None leaves it out; what is left serves for all but giving windows back. description: JSON, what only the
+    maker knows (lead, filter, corpus, error...); format, version, architecture and the weights' checksum are added.
     """
+    parts: dict[str, nn.Module] = {"encoder": encoder} | ({"decoder": decoder} if decoder else {})
+    tensors = {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
+    return _save(folder, FORMAT, encoder.architecture, tensors, description)
+
+
+def save_classifier(folder: Path, network: RhythmNetwork, description: dict[str, Any]) -> Path:
+    """Write a classifier as `save_bundle` does an encoder. description: JSON with at least rhythms, the classes' names,
+    and lead; the head is added to the rest."""
+    head = {"head": "pooled" if network.pooled else "latent"}
+    architecture = network.encoder.architecture
+    return _save(folder, CLASSIFIER_FORMAT, architecture, network.state_dict(), head | description)
+
+
+def _save(
+    folder: Path, kind: str, architecture: Architecture, tensors: dict[str, Tensor], description: dict[str, Any]
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        f"{part}.{name}": value.detach().cpu().contiguous()
-        for part, module in (("encoder", encoder), ("decoder", decoder))
-        for name, value in module.state_dict().items()
-    }
-    weights = folder / "model.safetensors"
-    partial = folder / f".model.safetensors.{os.getpid()}"
-    save_file(tensors, partial)
-    entries = {
-        "format": FORMAT,
-        "version": VERSION,
-        "architecture": asdict(encoder.architecture),
-        "model_sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
-        **description,
-    }
-    partial.replace(weights)
-    partial = folder / f".bundle.json.{os.getpid()}"
-    partial.write_text(json.dumps(entries, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(folder / "bundle.json")
+    partial = folder / f".{WEIGHTS}.{os.getpid()}"
+    try:
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial)
+        sha256 = hashlib.sha256(partial.read_bytes()).hexdigest()
+        partial.replace(folder / WEIGHTS)
+    finally:
+        partial.unlink(missing_ok=True)
+    entries = described(kind, architecture, description) | {"model_sha256": sha256}
+    write_whole(folder / DESCRIBED, json.dumps(entries, indent=1, allow_nan=False) + "\n")
     return folder
 
 
+def described(kind: str, architecture: Architecture, description: dict[str, Any]) -> dict[str, Any]:
+    """Begin a bundle.json: format, version and architecture before what the maker says; his own of these are left out.
+
+    A description that was read from another bundle can so be written again.
+    """
+    ours = {"format": kind, "version": VERSION, "architecture": asdict(architecture)}
+    return ours | {name: value for name, value in description.items() if name not in (*ours, "model_sha256")}
+
+
 def load_bundle(folder: Path) -> EncoderBundle:
-    """Read a bundle without unpickling anything.
+    """Read an encoder's bundle without unpickling anything.
 
     FileNotFoundError names the folder and the command that fills it; ValueError a file that is damaged, of another
     version, or that does not belong to the other.
     """
-    described, weights = folder / "bundle.json", folder / "model.safetensors"
-    for path in (described, weights):
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no pretrained encoder there; python -m ecg_tl.pretrain makes one (the same experiment= and "
-                f"study=), or give encoder=DIR"
-            )
-    try:
-        description = json.loads(described.read_text(encoding="utf-8"))
-        if (description["format"], description["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"{described}: not an encoder bundle of version {VERSION}; pretrain again")
-        architecture = Architecture(**description["architecture"])
-        sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-        if sha256 != description["model_sha256"]:
-            raise ValueError(f"{weights}: not the weights that {described.name} describes; pretrain again")
-        tensors = load_file(weights)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, SafetensorError) as error:
-        raise ValueError(f"{folder}: not an encoder bundle ({error}); pretrain again") from error
+    description, architecture, tensors = _load(folder, FORMAT)
     encoder_state, decoder_state = (
         {name.removeprefix(part): value for name, value in tensors.items() if name.startswith(part)}
         for part in ("encoder.", "decoder.")
     )
-    return EncoderBundle(folder, architecture, encoder_state, decoder_state, sha256, description)
+    return EncoderBundle(folder, architecture, encoder_state, decoder_state, description["model_sha256"], description)
+
+
+def load_classifier_bundle(folder: Path) -> ClassifierBundle:
+    """Read a classifier without unpickling anything, in evaluation mode. Errors as `load_bundle`."""
+    description, architecture, tensors = _load(folder, CLASSIFIER_FORMAT)
+    try:
+        network = RhythmNetwork(Encoder(architecture), description["head"], len(description["rhythms"]))
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{folder}: not a classifier ({' '.join(str(error).split())}); export it again") from error
+    return ClassifierBundle(folder, network.eval(), description)
+
+
+def _load(folder: Path, kind: str) -> tuple[dict[str, Any], Architecture, dict[str, Tensor]]:
+    """Read and check what both kinds have: the description, the architecture it names, and the tensors."""
+    how = _HOW[kind]
+    described_path, weights = folder / DESCRIBED, folder / WEIGHTS
+    for path in (described_path, weights):
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: {how.missing}")
+    try:
+        description = json.loads(described_path.read_text(encoding="utf-8"))
+        found = description["format"]
+        if found != kind and found in _HOW:
+            raise ValueError(f"{folder}: {_HOW[found].noun}; load it as one, or {_HOW[kind].remedy}")
+        if (found, description["version"]) != (kind, VERSION):
+            raise ValueError(f"{described_path}: not {how.noun} bundle of version {VERSION}; {how.remedy}")
+        architecture = Architecture(**description["architecture"])
+        if hashlib.sha256(weights.read_bytes()).hexdigest() != description["model_sha256"]:
+            raise ValueError(f"{weights}: not the weights that {described_path.name} describes; {how.remedy}")
+        return description, architecture, load_file(weights)
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, SafetensorError) as error:
+        raise ValueError(f"{folder}: not {how.noun} bundle ({error}); {how.remedy}") from error

@@ -40,6 +40,9 @@ _MULTIRUN = {"-m", "--multirun"}
 _PLAIN: dict[str, Callable[[str], Any]] = {"fraction": float, "seed": int, "split_seed": int}
 """Keys of a sweep whose values need no composing: Hydra takes a tenth of a second for each config."""
 
+_SHORT = {"predict": {"model": "model.path"}}
+"""Keys of an entry that Hydra would take for the choice of a group, and what they stand for."""
+
 _LAUNCHERS = {"slurm": ("hydra_submitit_launcher", "slurm"), "ray_cluster": ("hydra_ray_launcher", "ray")}
 """Plugin and extra of each file in conf/hydra/launcher that wants one."""
 
@@ -53,7 +56,7 @@ def run(entry: str, task: Callable[[Any], None], sweep: Sweep | None = None, joi
     line and exit code 130. With `sweep`, a cell that fails does not stop the others: they are listed at the end, with
     exit code 1.
     """
-    sys.argv[1:] = [_quoted(word, joined) for word in sys.argv[1:]]
+    sys.argv[1:] = [_quoted(_in_full(entry, word), joined) for word in sys.argv[1:]]
     try:
         _run(entry, task, sweep)
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -140,6 +143,11 @@ def _run_cells(entry: str, task: Callable[[Any], None], sweep: Sweep, overrides:
             sweep.report(configs)
         raise
     sweep.report(configs)
+
+
+def _in_full(entry: str, word: str) -> str:
+    key, equals, value = word.partition("=")
+    return _SHORT.get(entry, {}).get(key, key) + equals + value
 
 
 @contextmanager

@@ -253,6 +253,70 @@ class DashboardConfig:
             raise ValueError("entity: whose workspace? give entity=NAME, your user or team in W&B, or dry_run=true")
 
 
+@dataclass
+class ExportConfig:
+    """python -m ecg_tl.export: a finished run, or an encoder without its decoder, as others use it."""
+
+    run: str | None = MISSING
+    encoder: str | None = MISSING
+    out: str = MISSING
+    format: str = MISSING
+    store: str | None = MISSING
+    licence: str | None = MISSING
+
+    def __post_init__(self) -> None:
+        one_of("format", self.format, ("safetensors", "onnx"))
+        if (self.run is None) == (self.encoder is None):
+            raise ValueError("run: give one of run=RUN_FOLDER, for a classifier, and encoder=FOLDER")
+
+
+@dataclass
+class ConvertConfig:
+    """python -m ecg_tl.convert: the authors' weights as a bundle."""
+
+    checkpoint: str = MISSING
+    out: str = MISSING
+    lead: str = MISSING
+
+
+@dataclass
+class BundlePath:
+    """The folder of a bundle."""
+
+    path: str = MISSING
+
+
+@dataclass
+class PredictConfig:
+    """python -m ecg_tl.predict; rate_hz, unit, lead and column say what files do not say of themselves."""
+
+    model: BundlePath = MISSING
+    input: str = MISSING
+    out: str | None = MISSING
+    format: str = MISSING
+    figure: str | None = MISSING
+    rate_hz: float | None = MISSING
+    unit: str | None = MISSING
+    lead: str | None = MISSING
+    column: int | None = MISSING
+    trust_unit: bool = MISSING
+    step_s: float | None = MISSING
+    batch_size: int = MISSING
+    trainer: TrainerConfig = MISSING
+
+    def __post_init__(self) -> None:
+        one_of("format", self.format, ("csv", "json"))
+        at_least("batch_size", self.batch_size, 1)
+        if self.rate_hz is not None:
+            positive("rate_hz", self.rate_hz)
+        if self.unit is not None:
+            one_of("unit", self.unit, ("mV", "uV", "V"))
+        if self.step_s is not None:
+            at_least("step_s", self.step_s, 0.004)
+        if self.out is not None and self.out.endswith((".csv", ".json")) and not self.out.endswith(self.format):
+            raise ValueError(f"out={self.out}: its name says another format than format={self.format}; change one")
+
+
 ENTRIES: dict[str, type] = {
     "prepare": PrepareConfig,
     "pretrain": PretrainConfig,
@@ -260,6 +324,9 @@ ENTRIES: dict[str, type] = {
     "tables": TablesConfig,
     "status": StatusConfig,
     "dashboard": DashboardConfig,
+    "export": ExportConfig,
+    "convert": ConvertConfig,
+    "predict": PredictConfig,
 }
 
 

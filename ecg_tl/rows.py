@@ -139,7 +139,7 @@ def _middles(items: Iterable[Recording | Exclusion], length: int) -> Iterator[Cu
         elif (ecg_mv := _condition(item, length)) is None:
             yield _too_short(item)
         else:
-            yield _cut(item, ecg_mv, (ecg_mv.size - length) // 2, length)
+            yield cut_row(item, ecg_mv, (ecg_mv.size - length) // 2, length)
 
 
 def _windows(items: Iterable[Recording | Exclusion], per_patient: int | None, seed: int) -> Iterator[Cut | Exclusion]:
@@ -157,7 +157,7 @@ def _windows(items: Iterable[Recording | Exclusion], per_patient: int | None, se
         if per_patient is None:
             for recording, ecg_mv in conditioned:
                 for start in range(0, ecg_mv.size - WINDOW + 1, WINDOW):
-                    yield _cut(recording, ecg_mv, start, WINDOW)
+                    yield cut_row(recording, ecg_mv, start, WINDOW)
         elif conditioned:
             yield from _draw(conditioned, per_patient, _generator(seed, group[0].patient))
 
@@ -198,7 +198,7 @@ def _draw(
     for _ in range(count * DRAWS_PER_WINDOW):
         place = int(random.integers(ends[-1]))
         index = int(np.searchsorted(ends, place, side="right"))
-        cut = _cut(*conditioned[index], place - int(ends[index] - starts[index]), WINDOW)
+        cut = cut_row(*conditioned[index], place - int(ends[index] - starts[index]), WINDOW)
         yield cut
         fit += cut.unfit is None
         if fit == count:
@@ -219,7 +219,7 @@ def _too_short(recording: Recording) -> Cut:
     return Cut(recording, 0.0, np.empty(0, np.float32), "too short")
 
 
-def _cut(recording: Recording, ecg_mv: np.ndarray, start: int, length: int) -> Cut:
+def cut_row(recording: Recording, ecg_mv: np.ndarray, start: int, length: int) -> Cut:
     """Cut one row out of a conditioned recording; it is to be fit there and in the raw stretch it covers."""
     rate_hz = recording.rate_hz
     first, last = (place / resampling_ratio(rate_hz) for place in (start, start + length))

@@ -80,6 +80,11 @@ class Store:
         return np.asarray(self.ecg[rows], dtype=np.float32) * np.float32(self.mv_per_unit)
 
 
+def to_units(ecg_mv: np.ndarray) -> np.ndarray:
+    """Turn millivolts, any shape, into the whole units that a store holds, as float64."""
+    return np.rint(ecg_mv.astype(np.float64) / MV_PER_UNIT)
+
+
 class StoreWriter:
     """Write a store row by row; the file appears under its name when the block ends well, and not otherwise.
 
@@ -159,7 +164,7 @@ class StoreWriter:
             )
         if (rhythm is None) != (not self.rhythms) or (rhythm is not None and rhythm not in self.rhythms):
             raise ValueError(f"{record}: rhythm {rhythm!r} is not among the store's {list(self.rhythms)}")
-        units = np.rint(rows_mv.astype(np.float64) / MV_PER_UNIT)
+        units = to_units(rows_mv)
         if not (np.abs(units) <= np.iinfo(np.int16).max).all():
             raise ValueError(f"{record}: a sample is missing or beyond +-32.767 mV; screen the row first")
         block = units.astype("<i2").tobytes()

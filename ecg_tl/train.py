@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ecg_tl import command_line
 from ecg_tl.asked import note_asked
-from ecg_tl.bundle import EncoderBundle, load_bundle
+from ecg_tl.bundle import EncoderBundle, bundle_folder, load_bundle
 from ecg_tl.callbacks import EpochBar, LearningCurve, WriteRecord
 from ecg_tl.config import TrainConfig
 from ecg_tl.datamodules import LabelledInputs
@@ -130,7 +130,7 @@ def _cell(config: TrainConfig) -> Cell:
 
 
 def _encoder(config: TrainConfig) -> Path:
-    return Path(config.encoder or Path(config.outputs) / config.study / "encoder")
+    return bundle_folder(config.encoder) if config.encoder else Path(config.outputs) / config.study / "encoder"
 
 
 def _name(config: TrainConfig) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def resample(ecg_mv: np.ndarray, rate_hz: float, to_hz: float = RATE_HZ) -> np.n
     return resampled.astype(np.float32)
 
 
+@lru_cache
 def resampling_ratio(rate_hz: float, to_hz: float = RATE_HZ) -> Fraction:
     """Give the samples that `resample` makes of one: to_hz / rate_hz, or a fraction within 0.005 % of it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 import wandb
 
 torch.set_num_threads(1)
+os.environ["WANDB_MODE"] = "disabled"  # for what is made once a module, before any test begins
 
 
 @pytest.fixture(autouse=True)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ecg_tl import command_line, dashboard
 from ecg_tl.bundle import load_bundle
 from ecg_tl.records import read_records
+from tests.commands import run
 from tests.fabricate import icu_store, labelled_store
-from tests.test_study import ENTRIES, TINY
+from tests.test_study import TINY
 from tests.wandb_log import OfflineRun, read_offline_run
 
 CELL = ("fraction=0.5", "seed=2", "split_seed=2", "learning_rate=0.02")
@@ -23,16 +22,10 @@ CELL = ("fraction=0.5", "seed=2", "split_seed=2", "learning_rate=0.02")
 ENTITY_AND_STUDY = ("entity=someone", "project=p", "study=s")
 
 
-def command(entry: str, *words: str) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [f"ecg_tl.{entry}", *words])
-        command_line.run(entry, *{**ENTRIES, "dashboard": (dashboard.main,)}[entry])
-
-
 @pytest.fixture
 def spec(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     pytest.importorskip("wandb_workspaces")
-    command("dashboard", *ENTITY_AND_STUDY, "dry_run=true")
+    run("dashboard", *ENTITY_AND_STUDY, "dry_run=true")
     return json.loads(capsys.readouterr().out)
 
 
@@ -45,8 +38,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setenv("WANDB_MODE", "offline")
-        command("pretrain", "study=s", *TINY, "corpus.path=icu.h5", "epochs=2")
-        command("train", "study=s", *TINY, "data.path=data.h5", "epochs=6", *CELL)
+        run("pretrain", "study=s", *TINY, "corpus.path=icu.h5", "epochs=2")
+        run("train", "study=s", *TINY, "data.path=data.h5", "epochs=6", *CELL)
     return root
 
 
@@ -130,13 +123,13 @@ def test_a_workspace_is_of_one_study_or_of_all(spec: dict[str, Any], capsys: pyt
     assert (spec["entity"], spec["project"]) == ("someone", "p")
     (only,) = spec["spec"]["section"]["runSets"][0]["filters"]["filters"]
     assert (only["key"], only["op"], only["value"]) == ({"section": "run", "name": "group"}, "=", "s")
-    command("dashboard", "dry_run=true")
+    run("dashboard", "dry_run=true")
     assert json.loads(capsys.readouterr().out)["spec"]["section"]["runSets"][0]["filters"]["filters"] == []
 
 
 def test_without_an_entity_nothing_is_made(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        command("dashboard", "study=s")
+        run("dashboard", "study=s")
     assert stopped.value.code == 1
     assert capsys.readouterr().err.startswith("error: entity: whose workspace? give entity=NAME")
 
@@ -183,7 +176,7 @@ def test_a_run_again_has_the_id_that_it_had_and_another_cell_another(
     words = ("study=s", *TINY, f"data.path={root / 'data.h5'}", f"encoder={root / 'outputs/s/encoder'}")
     words = (*words, f"outputs={tmp_path}", *CELL)
     for last in (("epochs=6",), ("epochs=2",), ("epochs=2", "split_seed=1")):
-        command("train", *words, *last)
+        run("train", *words, *last)
         for record in tmp_path.rglob("record.json"):
             record.unlink()
     ids = [options["id"] for options in asked]

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 from ecg_tl.identity import settings_of
 from ecg_tl.processes import first_process, share_of_batch
+from tests.commands import refused
 from tests.fabricate import icu_store
-from tests.test_study import TINY, refused
+from tests.test_study import TINY
 
 ROOT = Path(__file__).resolve().parents[1]
 

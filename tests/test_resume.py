@@ -13,8 +13,8 @@ import torch
 from ecg_tl import pretrain, train
 from ecg_tl.bundle import load_bundle
 from ecg_tl.resume import Resume, random_state, set_random_state
+from tests.commands import run
 from tests.fabricate import icu_store, labelled_store
-from tests.test_study import run
 
 # the released network has dropout, so that going on without the generators' states would show
 NETWORK = ("model=released", "model.width=2", "model.kernel=3", "model.late_kernel=3", "trainer.precision=32-true")

@@ -13,9 +13,10 @@ from ecg_tl.asked import note_asked, read_asked
 from ecg_tl.locks import held
 from ecg_tl.records import Cell
 from ecg_tl.status import CellStatus, seconds_left
+from tests.commands import run
 from tests.fabricate import labelled_store
 from tests.test_command_line import told
-from tests.test_study import TINY, run
+from tests.test_study import TINY
 
 SWEEP = ("-m", "study=s", *TINY, "init=random", "fraction=1,0.5", "seed=range(2)", "epochs=1")
 

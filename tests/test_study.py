@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ecg_tl import command_line, prepare, pretrain, spectrogram, status, tables, train
+from ecg_tl import spectrogram, train
 from ecg_tl.asked import note_asked
 from ecg_tl.bundle import load_bundle, save_bundle
 from ecg_tl.failures import noted
@@ -24,16 +23,10 @@ from ecg_tl.networks import Architecture, Decoder
 from ecg_tl.records import Cell, read_predictions, read_records, run_folder
 from ecg_tl.store import StoreWriter, open_store
 from ecg_tl.waveform import FILTER, WINDOW, centre_window
+from tests.commands import refused, run
 from tests.fabricate import icu_store, labelled_store, wfdb_icu, wfdb_records
 from tests.fabricate_study import study
 
-ENTRIES = {
-    "prepare": (prepare.main,),
-    "pretrain": (pretrain.main,),
-    "train": (train.main, train.SWEEP),
-    "tables": (tables.main, None, ("study",)),
-    "status": (status.main,),
-}
 TINY = ("model.width=2", "model.kernel=3", "model.late_kernel=3", "batch_size=16", "trainer.precision=32-true")
 CELLS = (
     "init=transfer,random,image,frozen,frozen_random",
@@ -42,19 +35,6 @@ CELLS = (
     "init.weights=random",
     "epochs=3",
 )
-
-
-def run(entry: str, *words: str) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [f"ecg_tl.{entry}", *words])
-        patch.setenv("WANDB_MODE", "disabled")
-        command_line.run(entry, *ENTRIES[entry])
-
-
-def refused(entry: str, *words: str) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        run(entry, *words)
-    assert stopped.value.code == 1
 
 
 @pytest.fixture(scope="module")

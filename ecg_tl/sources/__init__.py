@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -28,6 +28,22 @@ class Recording:
     rhythm: str | None = None
     age: float = math.nan
     sex: Sex = "unknown"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A recording that is read stretch by stretch, however long it is.
+
+    samples: its length at rate_hz. read_mv(first, last): samples first to last, (last - first,) float32 millivolts, NaN
+    where the device gave nothing; first is a multiple of grain. It raises ValueError where they cannot be read.
+    """
+
+    record: str
+    lead: str
+    rate_hz: float
+    samples: int
+    read_mv: Callable[[int, int], np.ndarray]
+    grain: int = 1
 
 
 @dataclass(frozen=True)

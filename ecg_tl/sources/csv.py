@@ -39,7 +39,8 @@ class PlainFiles:
     path: the folder or the table, as this module says. rate_hz, unit (mV, uV or V) and lead have to be given. labels:
     a CSV `record,rhythm[,patient,age,sex]`, as a path or a name beside the recordings, makes the source labelled;
     patients: a CSV `record,patient[,age,sex]`, is for unlabelled ones. Without either a recording is a patient.
-    column: counted from 1. trust_unit: leave out the check that amplitudes are those of an ECG.
+    column: counted from 1. trust_unit: leave out the check that amplitudes are those of an ECG. one_recording: path is
+    no table but a file as those in a folder.
     FileNotFoundError if path or table is missing; ValueError naming what was not said, or if nothing can be made of
     the files, or if the median peak-to-peak of up to 200 recordings is none of an ECG.
     """
@@ -57,6 +58,7 @@ class PlainFiles:
         patients: Path | None = None,
         column: int | None = None,
         trust_unit: bool = False,
+        one_recording: bool = False,
     ) -> None:
         if rate_hz is None or not rate_hz > 0:
             raise ValueError(
@@ -77,7 +79,8 @@ class PlainFiles:
             key = "patient" if labels is None else "rhythm"
             optional = tuple(name for name in ("patient", "age", "sex") if name != key)
             self._table = read_table(self.table_path, ("record", key), optional)
-        self._reader = _Folder(self.path, lead, column, self.table_path) if self.path.is_dir() else _Rows(self.path)
+        by_file = one_recording or self.path.is_dir()
+        self._reader = _Folder(self.path, lead, column, self.table_path) if by_file else _Rows(self.path)
         self._recordings = self._reader.names
         known = [self._table[name]["rhythm"] for name in self._recordings if name in self._table] if labels else []
         self.rhythms: tuple[str, ...] = tuple(sorted({rhythm for rhythm in known if rhythm}))
@@ -149,20 +152,42 @@ class PlainFiles:
             stretch_mv = stretch_mv[np.isfinite(stretch_mv)]
             if stretch_mv.size and np.ptp(stretch_mv) > 0:
                 swings_mv.append(np.ptp(stretch_mv))
-        if swings_mv and not PLAUSIBLE_MV[0] <= (median_mv := float(np.median(swings_mv))) <= PLAUSIBLE_MV[1]:
+        if swings_mv and (doubt := doubt_of_unit(swings_mv)):
             raise ValueError(
-                f"{self.path}: unit? median peak-to-peak is {median_mv:.3g} mV, and an ECG has 0.2 to 5; "
-                f"set source.unit or, if {self.unit} is right, source.trust_unit=true"
+                f"{self.path}: {doubt}; set source.unit or, if {self.unit} is right, source.trust_unit=true"
             )
 
 
+def holds_one_recording(path: Path, lead: str) -> bool:
+    """Tell a file of one recording from a table of rows: it has one column, or a header that names the lead.
+
+    ValueError if an NPY cannot be read.
+    """
+    if path.suffix.lower() == ".npy":
+        try:
+            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+        except (ValueError, OSError, EOFError) as error:
+            raise ValueError(f"{path}: not an NPY of numbers ({str(error).splitlines()[0]})") from error
+        return len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    _, first, header = _first_line(path)
+    return len(first) == 1 or (header and lead.casefold() in {name.casefold() for name in first})
+
+
+def doubt_of_unit(swings_mv: np.ndarray | list[float]) -> str | None:
+    """Say why peak-to-peak amplitudes in millivolts, any shape, are hardly those of ECGs, or None if they may be."""
+    median_mv = float(np.median(swings_mv))
+    if PLAUSIBLE_MV[0] <= median_mv <= PLAUSIBLE_MV[1]:
+        return None
+    return f"unit? median peak-to-peak is {median_mv:.3g} mV, and an ECG has 0.2 to 5"
+
+
 class _Folder:
-    """A folder of one file a recording, each read when it is asked for."""
+    """A folder of one file a recording, or one such file, each read when it is asked for."""
 
     def __init__(self, folder: Path, lead: str, column: int | None, table: Path | None) -> None:
         self.lead, self.column = lead, column
         paths: dict[str, Path] = {}
-        for path in sorted(folder.iterdir()):
+        for path in [folder] if folder.is_file() else sorted(folder.iterdir()):
             if path.suffix.lower() not in _SUFFIXES or (table is not None and path.samefile(table)):
                 continue
             if path.stem in paths:

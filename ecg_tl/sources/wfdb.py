@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import wfdb
 
-from ecg_tl.sources import Exclusion, Recording, Sex
+from ecg_tl.sources import Exclusion, Recording, Sex, Signal
 from ecg_tl.sources.files import provenance
 
 MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
@@ -189,22 +189,64 @@ def _lead_names(header: wfdb.Record | wfdb.MultiRecord) -> list[str]:
 
 
 def _read_channel(path: Path, channel: int, lead: str, patient: str, row: dict[str, str]) -> Recording | Exclusion:
-    """Read one channel at its own rate: wfdb would average a channel that is faster than the record."""
     name, rhythm = path.name, row.get("rhythm")
     try:
-        with np.errstate(all="ignore"):
-            record = wfdb.rdrecord(str(path), channels=[channel], smooth_frames=False, return_res=32)
-        signal, unit = record.e_p_signal[0], _unit(path, str(record.units[0]))
-        rate_hz = float(record.fs * record.samps_per_frame[0])
+        ecg_mv, rate_hz, comments = _read_mv(path, channel)
+    except _UnknownUnit as unknown:
+        return Exclusion(name, f"unit {unknown}", rhythm)
     except Exception:
         return Exclusion(name, "unreadable", rhythm)
-    if unit.casefold() not in MV_PER_UNIT:
-        return Exclusion(name, f"unit {unit}", rhythm)
-    if not (signal.size and rate_hz > 0):
+    if not (ecg_mv.size and rate_hz > 0):
         return Exclusion(name, "unreadable", rhythm)
-    ecg_mv = np.asarray(signal * np.float32(MV_PER_UNIT[unit.casefold()]), dtype=np.float32)
-    age, sex = age_and_sex(row, record.comments or [])
+    age, sex = age_and_sex(row, comments)
     return Recording(ecg_mv, rate_hz, lead, patient, name, rhythm, age, sex)
+
+
+class _UnknownUnit(Exception):
+    pass
+
+
+def _read_mv(path: Path, channel: int, **frames: int) -> tuple[np.ndarray, float, list[str]]:
+    """Read a channel, (T,) float32 millivolts, with rate and comments; frames: wfdb's sampfrom and sampto.
+
+    It is read at its own rate: wfdb would average a channel that is faster than the record.
+    """
+    with np.errstate(all="ignore"):
+        record = wfdb.rdrecord(str(path), channels=[channel], smooth_frames=False, return_res=32, **frames)
+    unit = _unit(path, str(record.units[0]))
+    if unit.casefold() not in MV_PER_UNIT:
+        raise _UnknownUnit(unit)
+    ecg_mv = np.asarray(record.e_p_signal[0] * np.float32(MV_PER_UNIT[unit.casefold()]), dtype=np.float32)
+    return ecg_mv, float(record.fs * record.samps_per_frame[0]), record.comments or []
+
+
+def open_signal(path: Path, lead: str) -> Signal:
+    """Find a lead of a record by its name, to be read stretch by stretch; path without .hea.
+
+    ValueError if the header cannot be read, says no rate or length, or has no such lead, and when read, if the unit is
+    no voltage.
+    """
+    header = _read_header(path)
+    if header is None or not (header.fs and header.fs > 0 and header.sig_len):
+        raise ValueError(f"{path}.hea: cannot be read, or says no rate or no length; mend it or take it out")
+    names = _lead_names(header)
+    channel = next((index for index, each in enumerate(names) if each.casefold() == lead.casefold()), None)
+    if channel is None:
+        raise ValueError(f"{path}: no lead {lead}, only {', '.join(names)}; set lead to one of them")
+    segments = header.segments if isinstance(header, wfdb.MultiRecord) else [header]
+    per_frame = next(segment.samps_per_frame for segment in segments if segment is not None)
+    grain = int((per_frame or [1] * len(names))[channel])
+
+    def read_mv(first: int, last: int) -> np.ndarray:
+        try:
+            ecg_mv, _, _ = _read_mv(path, channel, sampfrom=first // grain, sampto=-(-last // grain))
+        except _UnknownUnit as unknown:
+            raise ValueError(f"{path}: unit {unknown} of lead {lead} is no voltage; mend its header") from unknown
+        except Exception as error:
+            raise ValueError(f"{path}: cannot be read from sample {first} to {last} ({error}); mend it") from error
+        return ecg_mv[: last - first]
+
+    return Signal(path.name, names[channel], float(header.fs * grain), int(header.sig_len * grain), read_mv, grain)
 
 
 def _unit(path: Path, unit: str) -> str:

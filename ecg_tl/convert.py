@@ -1,0 +1,54 @@
+"""ENTRY: the weights that the authors released into a bundle. python -m ecg_tl.convert checkpoint=FILE out=DIR"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from ecg_tl import command_line
+from ecg_tl.bundle import DESCRIBED, save_bundle
+from ecg_tl.config import ConvertConfig
+from ecg_tl.hardware import versions
+from ecg_tl.model_card import write_card
+from ecg_tl.released_weights import convert_released, read_checkpoint
+from ecg_tl.waveform import FILTER, RATE_HZ, WINDOW
+
+_LICENCE = "These weights are their authors'; ask them, or look where they published them, what they allow."
+
+
+def main(config: ConvertConfig) -> None:
+    """Write the bundle and say what the shapes told."""
+    out, checkpoint = Path(config.out), Path(config.checkpoint)
+    if out.exists():
+        raise ValueError(f"out={out} exists; remove it or choose another out")
+    weights = read_checkpoint(checkpoint)
+    try:
+        encoder, decoder = convert_released(weights)
+    except ValueError as error:
+        raise ValueError(f"{checkpoint}: {error}") from error
+    with checkpoint.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    description = {
+        "rate_hz": RATE_HZ,
+        "window": WINDOW,
+        "lead": config.lead,
+        "unit": "mV",
+        "filter": FILTER,
+        "normalisation": "zero mean, unit variance per window",
+        "corpus": {"converted_from": checkpoint.name, "checksum": sha256},
+        "corpus_sha256": None,
+        "licence_note": _LICENCE,
+        "versions": versions(),
+    }
+    save_bundle(out, encoder, decoder, description)
+    write_card(out, json.loads((out / DESCRIBED).read_text(encoding="utf-8")))
+    found = encoder.architecture
+    print(
+        f"{out}: released network of width {found.width}, {found.latent} latent features, kernels {found.kernel} and "
+        f"{found.late_kernel}; use it as encoder={out} model=released model.width={found.width}"
+    )
+
+
+if __name__ == "__main__":
+    command_line.run("convert", main)

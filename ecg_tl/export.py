@@ -1,0 +1,168 @@
+"""ENTRY: a finished run, or an encoder, as others use it: weights, description, model card. python -m ecg_tl.export"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ecg_tl import command_line
+from ecg_tl.bundle import (
+    CLASSIFIER_FORMAT,
+    DESCRIBED,
+    FORMAT,
+    EncoderBundle,
+    bundle_folder,
+    described,
+    load_bundle,
+    save_bundle,
+    save_classifier,
+)
+from ecg_tl.config import ExportConfig
+from ecg_tl.identity import read_config
+from ecg_tl.initialise import PRETRAINED, starting_network
+from ecg_tl.model_card import write_card
+from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
+from ecg_tl.onnx_export import save_onnx
+from ecg_tl.records import RunRecord, read_predictions, read_record, write_whole
+from ecg_tl.resampling import f1_interval
+from ecg_tl.results import predictions_by_split
+from ecg_tl.store import Store, open_store
+from ecg_tl.waveform import RATE_HZ, WINDOW
+
+_KEPT = (
+    *("study", "init", "fraction", "seed", "selected_f1", "selected_f1_per_rhythm", "support_per_rhythm"),
+    *("selected_confusion", "best_f1", "data_sha256", "encoder_sha256", "test_rows_in_corpus"),
+    *("precision", "device", "versions"),
+)
+"""What of a run's record stands in the bundle as it is."""
+
+NO_LICENCE = (
+    "Whoever exported this stated no licence. Weights learned from recordings may be bound by the terms, attribution "
+    "included, of the data sets named above."
+)
+
+
+def main(config: ExportConfig) -> None:
+    """Write out/ and say what is in it."""
+    out = Path(config.out)
+    if out.exists():
+        raise ValueError(f"out={out} exists; remove it or choose another out")
+    licence = {"licence_note": config.licence} if config.licence else {}
+    if config.encoder is not None:
+        bundle = load_bundle(bundle_folder(config.encoder))
+        encoder = Encoder(bundle.architecture)
+        encoder.load_state_dict(bundle.encoder_state)
+        description = {"licence_note": NO_LICENCE} | bundle.description | licence
+        if config.format == "onnx":
+            _save_onnx(out, encoder, description, FORMAT, "latent")
+        else:
+            save_bundle(out, encoder, None, description)
+    else:
+        assert config.run is not None
+        network, description = _trained(Path(config.run), config.store)
+        description |= {"licence_note": NO_LICENCE} | licence
+        if config.format == "onnx":
+            _save_onnx(out, network, description, CLASSIFIER_FORMAT, "logits")
+        else:
+            save_classifier(out, network, description)
+    write_card(out, json.loads((out / DESCRIBED).read_text(encoding="utf-8")))
+    print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+
+
+def _save_onnx(
+    out: Path, network: Encoder | RhythmNetwork, description: dict[str, Any], kind: str, output: str
+) -> None:
+    """Write out/model.onnx, and last the bundle.json that describes it."""
+    weights = save_onnx(network, out / "model.onnx", output)
+    architecture = network.architecture if isinstance(network, Encoder) else network.encoder.architecture
+    entries = described(kind, architecture, description) | {
+        "onnx": {"output": output, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    }
+    write_whole(out / DESCRIBED, json.dumps(entries, indent=1, allow_nan=False) + "\n")
+
+
+def _trained(run: Path, moved_store: str | None) -> tuple[RhythmNetwork, dict[str, Any]]:
+    """Rebuild the network of a finished run at its selected epoch, and say what it is, was made from and scored."""
+    if not (run / "record.json").is_file():
+        raise FileNotFoundError(f"{run / 'record.json'}: no finished run there; python -m ecg_tl.train makes one")
+    record, config = read_record(run / "record.json"), read_config(run / "config.yaml")
+    if record.init == "image":
+        raise ValueError(
+            f"{run}: init=image looks at spectrograms through GoogLeNet, and a bundle holds an encoder of windows; "
+            f"export a run of another init"
+        )
+    model = config["model"]
+    architecture = Architecture(**{key: model[key] for key in Architecture.__dataclass_fields__})
+    bundle = _encoder_of(run, record, config) if record.init in PRETRAINED else None
+    network = starting_network(record.init, architecture, model["head"], len(record.rhythms), record.seed, bundle)
+    state = _selected_state(run, record)
+    # A run on a fixed encoder trains its head alone, as one layer.
+    part = network.head if record.init.startswith("frozen") else network
+    try:
+        part.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    except RuntimeError as error:
+        raise ValueError(f"{run}: the checkpoint is not of this run's network ({error}); run the cell again") from error
+    return network, _describe(run, record, config, _store_of(record, moved_store or config["data"]["path"]))
+
+
+def _encoder_of(run: Path, record: RunRecord, config: dict[str, Any]) -> EncoderBundle:
+    named = config["encoder"]
+    bundle = load_bundle(bundle_folder(named) if named else run.resolve().parents[3] / "encoder")
+    if bundle.sha256 != record.encoder_sha256:
+        raise ValueError(f"{bundle.folder}: not the encoder that {run} began with; put that one there, or run it again")
+    return bundle
+
+
+def _selected_state(run: Path, record: RunRecord) -> dict[str, torch.Tensor]:
+    path = run / "checkpoints" / "selected.ckpt"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint; remove {run} and run the cell again")
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    if checkpoint["epoch"] + 1 != record.selected_epoch:
+        raise ValueError(
+            f"{path}: of epoch {checkpoint['epoch'] + 1}, and the record speaks of epoch {record.selected_epoch}; "
+            f"remove {run} and run the cell again"
+        )
+    return checkpoint["state_dict"]
+
+
+def _store_of(record: RunRecord, path: str) -> Store:
+    """Open the store that a run was trained on, which alone knows its lead and filter."""
+    try:
+        store = open_store(Path(path))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: the run's store is not there; give store=FILE.h5") from error
+    if store.content_sha256 != record.data_sha256:
+        raise ValueError(f"{store.path}: not the data that the run was trained on; give store=FILE.h5")
+    return store
+
+
+def _describe(run: Path, record: RunRecord, config: dict[str, Any], store: Store) -> dict[str, Any]:
+    cell = record.cell
+    tested = predictions_by_split({cell: read_predictions(run)}, [cell], "selected_f1", record.rhythms)
+    _, low, high = f1_interval(tested, np.random.default_rng(0))
+    of_record = ("split_seed", "epochs", "n_train", "n_out_of_bag", "n_test", "selected_epoch", "best_epoch")
+    return {
+        "rhythms": record.rhythms,
+        "rate_hz": RATE_HZ,
+        "window": WINDOW,
+        "lead": store.lead,
+        "unit": "mV",
+        "filter": store.filter,
+        "normalisation": "zero mean, unit variance per window",
+        **{name: getattr(record, name) for name in _KEPT},
+        "selected_f1_interval": [low, high],
+        "protocol": {name: getattr(record, name) for name in of_record}
+        | {name: config[name] for name in ("batch_size", "learning_rate", "every_rhythm")}
+        | {"test_fraction": config["data"]["test_fraction"]},
+        "data": store.source,
+    }
+
+
+if __name__ == "__main__":
+    command_line.run("export", main)

@@ -1,0 +1,150 @@
+"""What predictions are made on: recordings in any of the formats that do or are made to say rate, unit and lead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ecg_tl.sliding import windows
+from ecg_tl.sources import Exclusion, Recording, Signal
+from ecg_tl.sources.csv import PlainFiles, holds_one_recording
+from ecg_tl.sources.wfdb import find_headers, open_signal
+from ecg_tl.store import open_store, to_units
+from ecg_tl.waveform import WINDOW, centre_window
+
+_BLOCK_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a recording from start_s on: (2048,) in a store's units, or why it is unfit for a network."""
+
+    record: str
+    start_s: float
+    ecg: np.ndarray | None
+    unfit: str | None = None
+
+
+@dataclass(frozen=True)
+class Input:
+    """So many recordings of one lead; windows(step) gives theirs, one recording after another, every step samples."""
+
+    lead: str
+    records: int
+    windows: Callable[[int], Iterator[Window]]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the user says of the recordings, None where nothing."""
+
+    rate_hz: float | None = None
+    unit: str | None = None
+    lead: str | None = None
+    column: int | None = None
+    trust_unit: bool = False
+
+
+def open_input(path: Path, said: Said, model_lead: str) -> Input:
+    """Find out what `path` is: a WFDB record or folder of records, CSV or NPY likewise, or a prepared store.
+
+    The lead is the one said, else, where files name theirs, the one that the model was trained on. Nothing is taken for
+    granted: FileNotFoundError if there is nothing; ValueError if the lead is not there, if rate, unit or lead of plain
+    numbers are not said, or if they are said of files that say them themselves.
+    """
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        _refuse_said(path, said)
+        return _of_store(path, said, model_lead)
+    header = path if path.suffix == ".hea" else path.with_name(f"{path.name}.hea")
+    if header.is_file():
+        _refuse_said(path, said)
+        return _of_signals([header.with_suffix("")], said.lead or model_lead)
+    if path.is_dir() and next(path.rglob("*.hea"), None):
+        _refuse_said(path, said)
+        return _of_signals(list(find_headers(path).values()), said.lead or model_lead)
+    if path.is_dir() or path.suffix.lower() in (".csv", ".npy"):
+        return _of_plain_files(path, said)
+    if path.exists():
+        raise ValueError(f"input={path}: neither WFDB (NAME.hea) nor .csv, .npy or .h5, nor a folder of such files")
+    raise FileNotFoundError(f"input={path}: no such record, folder or file")
+
+
+def _refuse_said(path: Path, said: Said) -> None:
+    for key in ("rate_hz", "unit", "column"):
+        if getattr(said, key) is not None:
+            raise ValueError(f"{key}={getattr(said, key)}: {path} says that itself; leave {key} out")
+
+
+def _of_signals(paths: list[Path], lead: str) -> Input:
+    signals = [open_signal(path, lead) for path in paths]
+    return Input(signals[0].lead, len(signals), partial(_slide, signals))
+
+
+def _of_plain_files(path: Path, said: Said) -> Input:
+    if path.exists():
+        missing = [key for key in ("rate_hz", "unit", "lead") if getattr(said, key) is None]
+        if missing:
+            example = {"rate_hz": "500", "unit": "mV", "lead": "II"}[missing[0]]
+            raise ValueError(f"{missing[0]}: {path} does not say it; give {missing[0]}={example}, or what is right")
+    try:
+        files = PlainFiles(
+            path,
+            rate_hz=said.rate_hz,
+            unit=said.unit,
+            lead=said.lead,
+            column=said.column,
+            trust_unit=said.trust_unit,
+            one_recording=path.is_file() and holds_one_recording(path, said.lead or ""),
+        )
+    except ValueError as error:
+        # The source names its keys as `prepare` has them.
+        keys = r"\bsource\.(?=(?:path|rate_hz|unit|lead|column|trust_unit)\b)"
+        raise ValueError(re.sub(keys, "", str(error))) from error
+    return Input(files.lead, len(files), partial(_slide, (_signal(item) for item in files)))
+
+
+def _signal(item: Recording | Exclusion) -> Signal | Exclusion:
+    if isinstance(item, Exclusion):
+        return item
+    ecg_mv = item.ecg_mv
+    return Signal(item.record, item.lead, item.rate_hz, ecg_mv.size, lambda first, last: ecg_mv[first:last])
+
+
+def _slide(signals: Iterable[Signal | Exclusion], step: int) -> Iterator[Window]:
+    for signal in signals:
+        if isinstance(signal, Exclusion):
+            yield Window(signal.record, 0.0, None, signal.reason)
+            continue
+        cut = None
+        for cut in windows(signal, step):
+            ecg = None if cut.unfit else to_units(cut.ecg_mv)
+            yield Window(signal.record, cut.start_s, ecg, cut.unfit)
+        if cut is None:
+            yield Window(signal.record, 0.0, None, "too short")
+
+
+def _of_store(path: Path, said: Said, model_lead: str) -> Input:
+    store = open_store(path)
+    wanted = said.lead or model_lead
+    if store.lead.casefold() != wanted.casefold():
+        raise ValueError(
+            f"{path}: holds lead {store.lead}, and {wanted} was asked for; give lead={store.lead} if you mean it"
+        )
+    if store.length < WINDOW:
+        raise ValueError(f"{path}: rows of {store.length} samples, and networks take {WINDOW}; prepare it again")
+
+    def rows(step: int) -> Iterator[Window]:
+        if step != WINDOW:
+            raise ValueError(f"step_s: the rows of {path} are windows already; leave it out")
+        offset_s = (store.length - WINDOW) // 2 / store.rate_hz
+        for first in range(0, len(store), _BLOCK_ROWS):
+            block = centre_window(store.ecg[first : first + _BLOCK_ROWS], WINDOW)
+            for row, ecg in enumerate(block, first):
+                yield Window(str(store.record[row]), float(store.start_s[row]) + offset_s, ecg)
+
+    return Input(store.lead, len(np.unique(store.record)), rows)

@@ -1,0 +1,162 @@
+"""Predictions through the command, on every kind of input, against the model asked directly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import ecg_tl
+from ecg_tl.bundle import save_bundle, save_classifier
+from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
+from ecg_tl.waveform import FILTER, centre_window, normalise
+from tests.commands import refused, run
+from tests.fabricate import ecg_mv, labelled_store, wfdb_records, write_wfdb
+
+RHYTHMS = ["SR", "SB", "AFIB"]
+COLUMNS = ["record", "start_s", "rhythm", "probability", *RHYTHMS, "reason"]
+SIGNAL_MV = ecg_mv(np.random.default_rng(0), 40, 360)
+WITH_A_GAP_MV = np.where(np.arange(SIGNAL_MV.size) == 4000, np.nan, SIGNAL_MV)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    network = RhythmNetwork(Encoder(Architecture(width=2, latent=6, kernel=3, late_kernel=3)), "pooled", 3)
+    network(torch.randn(8, 2048))
+    torch.nn.init.normal_(network.head.weight, std=3)
+    description = {"rhythms": RHYTHMS, "lead": "II", "rate_hz": 250.0, "window": 2048, "filter": FILTER}
+    return save_classifier(tmp_path / "model", network, description)
+
+
+def predicted(model: Path, *words: str) -> pd.DataFrame:
+    out = model.parent / "out.csv"
+    run("predict", f"model={model}", f"out={out}", "trainer.precision=32-true", *words)
+    return pd.read_csv(out, keep_default_na=False, dtype={"record": str})
+
+
+def check(table: pd.DataFrame, probabilities: np.ndarray) -> None:
+    assert list(table) == COLUMNS
+    np.testing.assert_allclose(table[RHYTHMS].astype(float), probabilities, atol=1e-4)
+    assert table["rhythm"].tolist() == [RHYTHMS[index] for index in probabilities.argmax(-1)]
+    np.testing.assert_allclose(table["probability"].astype(float), probabilities.max(-1), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["a", "a.hea", ""])
+def test_a_wfdb_record_or_folder_gives_what_the_model_gives(name: str, model: Path, tmp_path: Path) -> None:
+    header = write_wfdb(tmp_path / "w", "a", {"V": -SIGNAL_MV, "II": SIGNAL_MV}, 360)
+    table = predicted(model, f"input={header.parent / name}", "step_s=4")
+    written_mv = np.rint(SIGNAL_MV * 1000) / 1000
+    check(table, ecg_tl.load_classifier(model).predict(written_mv, 360, step_s=4)[0].numpy())
+    assert table["start_s"].tolist() == [4.0 * number for number in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit"), [("npy", "mV"), ("npy", "uV"), ("csv", "mV"), ("leads", "mV"), ("table", "mV")]
+)
+def test_plain_numbers_give_what_the_model_gives(kind: str, unit: str, model: Path, tmp_path: Path) -> None:
+    """One recording as NPY or CSV, a CSV of several leads with a header, and a table of a row a recording."""
+    signal = SIGNAL_MV * (1000 if unit == "uV" else 1)
+    path = tmp_path / ("x.npy" if kind in ("npy", "table") else "x.csv")
+    if kind == "table":
+        np.save(path, np.stack([signal, signal]))
+    elif kind == "npy":
+        np.save(path, signal)
+    else:
+        pd.DataFrame({"V1": -signal, "II": signal} if kind == "leads" else {"II": signal}).to_csv(path, index=False)
+    table = predicted(model, f"input={path}", "rate_hz=360", f"unit={unit}", "lead=II")
+    expected = ecg_tl.load_classifier(model).predict(SIGNAL_MV, 360)[0].numpy()
+    check(table, np.concatenate([expected, expected]) if kind == "table" else expected)
+    assert table["record"].unique().tolist() == (["0", "1"] if kind == "table" else ["x"])
+
+
+def test_a_store_gives_what_the_model_gives(model: Path, tmp_path: Path) -> None:
+    store = labelled_store(tmp_path / "s.h5", records=7)
+    table = predicted(model, f"input={store.path}", "batch_size=3")
+    windows = torch.from_numpy(normalise(centre_window(np.asarray(store.ecg), 2048)))
+    with torch.no_grad():
+        check(table, ecg_tl.load_classifier(model)(windows).softmax(-1).numpy())
+    assert table["record"].tolist() == store.record.tolist()
+    assert set(table["start_s"]) == {0.904}  # the middle 2,048 of 2,500 samples
+
+
+def test_unfit_windows_say_why_and_leave_the_others_alone(model: Path, tmp_path: Path) -> None:
+    broken_mv = SIGNAL_MV.copy()
+    broken_mv[360 * 10 : 360 * 12] = 0.2
+    broken_mv[360 * 18] = np.nan
+    write_wfdb(tmp_path / "w", "a", {"II": broken_mv}, 360)
+    write_wfdb(tmp_path / "w", "b", {"II": SIGNAL_MV[:2000]}, 360)
+    table = predicted(model, f"input={tmp_path / 'w'}")
+    assert table["reason"].tolist() == ["", "flat", "nan", "", "too short"]
+    unfit = table[table["reason"] != ""]
+    assert set(unfit["rhythm"]) == {"unusable"}
+    assert set(unfit[["probability", *RHYTHMS]].to_numpy().ravel()) == {""}
+
+
+def test_json_says_the_same_as_csv(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_wfdb(tmp_path / "w", "a", {"II": WITH_A_GAP_MV}, 360)
+    table = predicted(model, f"input={tmp_path / 'w'}")
+    capsys.readouterr()
+    run("predict", f"model={model}", f"input={tmp_path / 'w'}", "format=json", "trainer.precision=32-true")
+    entries = json.loads(capsys.readouterr().out)
+    assert [entry["rhythm"] for entry in entries] == table["rhythm"].tolist()
+    assert entries[1] == {
+        "record": "a",
+        "start_s": 8.192,
+        "rhythm": "unusable",
+        "probability": None,
+        "probabilities": None,
+        "reason": "nan",
+    }
+    assert entries[0]["probabilities"] == {name: float(table[name][0]) for name in RHYTHMS}
+
+
+def test_the_strip_figure_names_what_was_found(model: Path, tmp_path: Path) -> None:
+    write_wfdb(tmp_path / "w", "rec7", {"II": WITH_A_GAP_MV}, 360)
+    table = predicted(model, f"input={tmp_path / 'w'}", f"figure={tmp_path / 'strip.png'}")
+    assert (tmp_path / "strip.png").stat().st_size > 1000
+    drawn = (tmp_path / "strip.svg").read_text()
+    for word in ("rec7", "probability", "time (s)", *table["rhythm"].unique()):
+        assert f"<!-- {word} -->" in drawn
+    for rhythm in set(RHYTHMS) - set(table["rhythm"]):
+        assert f"<!-- {rhythm} -->" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("input={root}/w", "lead=aVL"), "a: no lead aVL, only II; set lead"),
+        (("input={root}/w", "rate_hz=250"), "rate_hz=250.0: {root}/w says that itself; leave rate_hz out"),
+        (("input={root}/x.npy",), "rate_hz: {root}/x.npy does not say it; give rate_hz=500"),
+        (("input={root}/x.npy", "rate_hz=360"), "unit: {root}/x.npy does not say it; give unit=mV"),
+        (("input={root}/x.npy", "rate_hz=360", "unit=mV"), "lead: {root}/x.npy does not say it; give lead=II"),
+        (
+            ("input={root}/x.npy", "rate_hz=360", "unit=uV", "lead=II"),
+            "an ECG has 0.2 to 5; set unit or, if uV is right",
+        ),
+        (("input={root}/s.h5", "lead=V1"), "s.h5: holds lead II, and V1 was asked for; give lead=II"),
+        (("input={root}/s.h5", "step_s=4"), "step_s: the rows of {root}/s.h5 are windows already"),
+        (("input={root}/none",), "input={root}/none: no such record, folder or file"),
+        (("input={root}/w", "out={root}/x.npy"), "x.npy exists; remove it"),
+        (("input={root}/w", "out={root}/p.json"), "its name says another format than format=csv"),
+        (("input={root}/many", "figure={root}/f"), "figure: 13 recordings, and a figure shows 1 to 12"),
+        (("input={root}/w", "model={root}/encoder"), "encoder: an encoder; load it as one"),
+    ],
+)
+def test_what_is_unclear_is_refused_and_leaves_nothing(
+    words: tuple[str, ...], message: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_wfdb(tmp_path / "w", "a", {"II": SIGNAL_MV}, 360)
+    np.save(tmp_path / "x.npy", SIGNAL_MV)
+    labelled_store(tmp_path / "s.h5", records=3)
+    if "many" in words[0]:
+        wfdb_records(tmp_path / "many", records=13)
+    save_bundle(tmp_path / "encoder", Encoder(Architecture(width=2)), None, {"lead": "II"})
+    before = sorted(tmp_path.iterdir())
+    refused("predict", f"model={model}", f"out={tmp_path / 'p.csv'}", *(word.format(root=tmp_path) for word in words))
+    assert message.format(root=tmp_path) in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
