@@ -78,7 +78,7 @@ def study(folder: Path, kills: int, seconds: dict[str, float], random: np.random
     folder.mkdir()
     for name, words in COMMANDS.items():
         ended = False
-        while not ended and not (name == "prepare" and (folder / "icu.h5").exists()):  # a store is whole or absent
+        while not ended:
             moment = random.uniform(STARTED * seconds["load"], LATE * seconds[name]) if kills > 0 else None
             ended, said = run_command(words, folder, moment)
             tally.resumed += said.count("goes on after epoch")

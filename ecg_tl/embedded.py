@@ -30,6 +30,7 @@ def synthetic_icu(folder: Path, patients: int, windows_per_patient: int, seed: i
         with held(path, wait=True):
             if not path.is_file():
                 source = SyntheticIcu(patients, RECORDING_S, seed)
-                draw = {"windows_per_patient": windows_per_patient, "seed": seed}
-                write_rows(source, path, lead="II", show_progress=True, **draw)
+                write_rows(
+                    source, path, lead="II", windows_per_patient=windows_per_patient, seed=seed, show_progress=True
+                )
     return open_store(path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ecg_tl.rows import SETTINGS
 from ecg_tl.store import SEXES, Store, StoreWriter
 from ecg_tl.waveform import WINDOW, centre_window
 
@@ -34,7 +35,7 @@ def merge(stores: Sequence[Store], out: Path) -> int:
         part = parts.setdefault(_name(store), {**store.source, "leads": [], "contents": []})
         part["leads"].append(store.lead)
         part["contents"].append(store.content_sha256)
-    source = {"format": "merged", "parts": parts}
+    source = {"format": "merged", "parts": parts, SETTINGS: {"merge": [store.content_sha256 for store in stores]}}
     leads = "+".join(dict.fromkeys(store.lead for store in stores))
     with StoreWriter(out, WINDOW, leads, (), source, stores[0].filter) as writer:
         for store in stores:

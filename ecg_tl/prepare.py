@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ from ecg_tl import command_line
 from ecg_tl import source_config as options
 from ecg_tl.audit import AuditReport, audit
 from ecg_tl.config import PrepareConfig
+from ecg_tl.identity import differences
 from ecg_tl.info import info
 from ecg_tl.locks import held
 from ecg_tl.merge import merge
-from ecg_tl.rows import write_rows
+from ecg_tl.rows import SETTINGS, write_rows
 from ecg_tl.sources import Source
 from ecg_tl.sources.csv import PlainFiles
 from ecg_tl.sources.hdf5_icu import Hdf5Icu
@@ -25,6 +26,9 @@ from ecg_tl.sources.synthetic import SyntheticIcu, SyntheticRecords
 from ecg_tl.sources.wfdb import WfdbIcu, WfdbRecords
 from ecg_tl.splits import stratified_split, tie
 from ecg_tl.store import Store, open_store
+
+_PLACES = ("path", "labels", "patients")
+"""Options of sources that name files; what is in those is compared by checksum."""
 
 
 def main(config: PrepareConfig) -> None:
@@ -57,25 +61,48 @@ def _write(config: PrepareConfig, out: Path) -> None:
         if not mine:
             raise ValueError(f"out={out}: another process is making it; wait for it, or choose another out")
         if config.merge:
-            rows = merge([open_store(Path(path)) for path in config.merge], out)
-            print(f"{rows:,} windows of {len(config.merge)} stores, written to {out}")
+            _merge([open_store(Path(path)) for path in config.merge], out)
         else:
             _write_source(config.source, out)
 
 
-def _write_source(source: options.SourceConfig, out: Path) -> None:
+def _merge(stores: list[Store], out: Path) -> None:
+    if not _done(out, {"merge": [store.content_sha256 for store in stores]}):
+        print(f"{merge(stores, out):,} windows of {len(stores)} stores, written to {out}")
+
+
+def _write_source(config: options.SourceConfig, out: Path) -> None:
+    source = _source(config)
+    named = {key for key in _PLACES if not isinstance(getattr(config, key, None), int)}  # patients may be a number
+    settings = {key: value for key, value in asdict(config).items() if key not in named}
+    if _done(out, settings, source):
+        return
     draw: dict[str, Any] = {}
-    if isinstance(source, options.WindowDraw):
-        count = source.windows_per_patient
-        draw = {"windows_per_patient": None if count == "all" else int(count), "seed": source.seed}
+    if isinstance(config, options.WindowDraw):
+        count = config.windows_per_patient
+        draw = {"windows_per_patient": None if count == "all" else int(count), "seed": config.seed}
     write_rows(
-        _source(source),
+        source,
         out,
-        lead=getattr(source, "lead", "II"),
-        window_s=getattr(source, "window_s", 10.0),
+        lead=getattr(config, "lead", "II"),
+        window_s=getattr(config, "window_s", 10.0),
         show_progress=True,
+        settings=settings,
         **draw,
     )
+
+
+def _done(out: Path, settings: dict[str, Any], source: Source | None = None) -> bool:
+    """Whether `out` is there and is what would be written. ValueError if it is anything else."""
+    if not out.exists():
+        return False
+    store = open_store(out)
+    if changed := differences(store.source.get(SETTINGS, {}), settings):
+        raise ValueError(f"out={out} exists, made with other settings ({changed}); remove it or choose another out")
+    if source and source.provenance().get("checksum") != store.source.get("checksum"):
+        raise ValueError(f"out={out} exists, made of other files; remove it or choose another out")
+    print(f"{out}: prepared already, {len(store):,} rows; skipped")
+    return True
 
 
 def _source(source: options.SourceConfig) -> Source:

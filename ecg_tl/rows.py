@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -26,6 +27,9 @@ from ecg_tl.waveform import FILTER, RATE_HZ, WINDOW, condition, resampling_ratio
 
 DRAWS_PER_WINDOW = 10
 """How many random windows are looked at for one that is kept, on average over a patient, before giving up."""
+
+SETTINGS = "settings"
+"""Key of a store's source: what it was asked to be, where a command made it."""
 
 EXCLUDED_PER_RHYTHM = "excluded_per_rhythm"
 """Key of a labelled store's source: {reason: {rhythm: count}} of recordings that were not kept, where known."""
@@ -56,13 +60,15 @@ def write_rows(
     windows_per_patient: int | None = None,
     seed: int = 0,
     show_progress: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> Store:
     """Turn a source into the store `out`, which appears whole or not at all, and open it.
 
     A labelled recording gives one row, its middle window_s seconds. An unlabelled patient gives
     windows_per_patient windows of WINDOW samples, drawn at random over all of the patient's time, or, if that
     is None, all consecutive ones; the draw depends on seed and on nothing of other patients. What `screen`
-    refuses is listed in the store. With show_progress, a terminal shows a bar, and a summary is printed.
+    refuses is listed in the store. With show_progress, a terminal shows a bar, and a summary is printed. settings
+    are noted in the store, so that the same is not done twice.
     ValueError if out exists, a number is out of range, a recording is of another lead, or nothing is fit.
     """
     length = round(window_s * RATE_HZ) if source.rhythms else WINDOW
@@ -72,7 +78,7 @@ def write_rows(
         raise ValueError(f"window_s={window_s:g} is no length of time; give the seconds of a row, like 10")
     if windows_per_patient is not None and windows_per_patient < 1:
         raise ValueError(f"windows_per_patient={windows_per_patient} is none; give 1 or more, or all")
-    provenance = source.provenance()
+    provenance = source.provenance() | ({} if settings is None else {SETTINGS: dict(settings)})
     with StoreWriter(out, length, lead, source.rhythms, provenance, FILTER) as writer:
         items = _of_lead(_shown(source, out.name, show_progress), lead)
         if source.rhythms:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import random
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,50 @@ def test_a_cell_killed_at_several_epochs_and_before_its_record_becomes_what_it_w
     assert re.findall(r"after epoch (\d)", capsys.readouterr().out) == ["1", "2", "2", "4"]
     assert results(tmp_path / CELL) == results(root / "whole" / CELL)
     assert [path.name for path in (tmp_path / CELL / "checkpoints").iterdir()] == ["selected.ckpt"]
+
+
+def give(entry: str, words: tuple[str, ...], said: Path) -> None:
+    """A command in a process of its own, which writes what it says to a file."""
+    torch.set_num_threads(1)
+    with said.open("a") as out, contextlib.redirect_stdout(out):
+        run(entry, *words)
+
+
+def run_apart(entry: str, words: tuple[str, ...], said: Path, moment_s: float | None = None) -> int | None:
+    """Give a command to a process and kill that with SIGKILL after moment_s; returns its exit code, -9 if killed."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.test_resume"])
+    process = context.Process(target=give, args=(entry, words, said))
+    process.start()
+    process.join(moment_s)
+    process.kill()
+    process.join()
+    return process.exitcode
+
+
+def test_a_process_killed_at_ten_random_moments_leaves_what_one_left_alone_does(root: Path, tmp_path: Path) -> None:
+    """Whatever the moments turn out to be: a run that ends before its moment is compared, and another begun."""
+    run_apart("train", training(root, tmp_path / "first"), tmp_path / "warm")  # the process that others are forked from
+    began_s = time.perf_counter()
+    assert run_apart("train", training(root, tmp_path / "alone"), tmp_path / "said") == 0
+    alone_s = time.perf_counter() - began_s
+    expected = results(tmp_path / "alone" / CELL)
+    assert expected == results(root / "whole" / CELL)
+    moments = np.random.default_rng(0).uniform(0.1 * alone_s, 1.1 * alone_s, 60)
+    kills = study = 0
+    for moment_s in moments:
+        ended = run_apart("train", training(root, tmp_path / str(study)), tmp_path / "said", moment_s)
+        assert ended in (0, -9)
+        kills += ended == -9
+        if kills >= 10 and ended == -9:
+            ended = run_apart("train", training(root, tmp_path / str(study)), tmp_path / "said")
+        if ended == 0:
+            assert results(tmp_path / str(study) / CELL) == expected
+            study += 1
+            if kills >= 10:
+                break
+    assert kills >= 10
+    assert "goes on after epoch" in (tmp_path / "said").read_text()
 
 
 def test_pretraining_that_stopped_early_and_died_before_its_bundle_does_not_train_on(
