@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -178,7 +179,12 @@ def check_overrides(entry: str, overrides: list[str], *, multirun: bool) -> None
                 _check_launcher(str(override.value()))
         choices = [_values(override) for override in parsed]
         first = [values[0] for values in choices]
-        _compose(entry, first)
+        gpus = _compose(entry, first).get("gpus_per_cell", 0)
+        if gpus % 1 and "hydra/launcher=slurm" in first:
+            raise ValueError(
+                f"gpus_per_cell={gpus:g}: SLURM lends a job whole GPUs; give 1, or hydra/launcher=ray_cluster, whose "
+                "cells share one"
+            )
         for position, values in enumerate(choices):
             for value in values[1:]:
                 _compose(entry, [*first[:position], value, *first[position + 1 :]])
@@ -204,6 +210,8 @@ def _check_launcher(name: str) -> None:
     plugin, extra = _LAUNCHERS.get(name, (None, name))
     if plugin and find_spec(f"hydra_plugins.{plugin}") is None:
         raise ValueError(f"hydra/launcher={name}: its package is not installed; pip install -e '.[{extra}]'")
+    if name == "slurm" and shutil.which("srun") is None:
+        raise ValueError("hydra/launcher=slurm: no srun here; give the command on a machine that submits jobs to SLURM")
 
 
 def _parse(override: str) -> Override:

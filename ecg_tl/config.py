@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from ecg_tl.checks import a_name, at_least, one_of, positive
 from ecg_tl.processes import share_of_batch
@@ -331,7 +331,8 @@ ENTRIES: dict[str, type] = {
 
 
 def register() -> None:
-    """Make every schema known to Hydra, as schema_<entry> and source/schema_<source>."""
+    """Make every schema known to Hydra, as schema_<entry> and source/schema_<source>, and what conf/ computes."""
+    OmegaConf.register_new_resolver("whole", lambda number: int(number) or None, replace=True)
     store = ConfigStore.instance()
     for name, schema in ENTRIES.items():
         store.store(name=f"schema_{name}", node=schema)

@@ -47,8 +47,7 @@ class _TensorBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rows = self.rows if self.order is None else self.rows[self.order(len(self.rows))]
-        for start in range(0, len(rows), self.batch_size):
-            index = torch.from_numpy(rows[start : start + self.batch_size]).to(self.inputs.device)
+        for index in torch.from_numpy(rows).to(self.inputs.device).split(self.batch_size):
             yield self.inputs[index], self.rhythm[index]
 
 
@@ -119,7 +118,7 @@ class IcuWindows(_SeededEpochs):
 
 
 class LabelledInputs(_SeededEpochs):
-    """Labelled windows, or cached image features, held as one tensor and batched by index.
+    """Labelled windows, or cached image features, held as one tensor on the device that trains; batched by index.
 
     inputs: (N, ...) one row a record; rhythm: (N,) int64. Batches are (inputs, rhythm). Validation has two loaders,
     the test records and the out-of-bag records, in this order.
@@ -131,6 +130,11 @@ class LabelledInputs(_SeededEpochs):
         self.rhythm = rhythm
         self.draw = draw
         self.batch_size = batch_size
+
+    def setup(self, stage: str) -> None:
+        assert self.trainer is not None
+        device = self.trainer.strategy.root_device
+        self.inputs, self.rhythm = self.inputs.to(device), self.rhythm.to(device)
 
     def train_dataloader(self) -> _TensorBatches:
         return _TensorBatches(self.inputs, self.rhythm, self.draw.train, self.batch_size, self.order)

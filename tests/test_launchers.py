@@ -6,15 +6,38 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from tests.commands import run
+from tests.commands import refused, run
 from tests.fabricate import icu_store, labelled_store
 from tests.test_study import TINY
 
 ROOT = Path(__file__).resolve().parents[1]
+# what submitit asks of a cluster: sbatch runs the tasks of the array one after the other, srun what it is given
+CLUSTER = {
+    "sbatch": """
+        echo "Submitted batch job 7"
+        sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$1" > last
+        (for task in $(seq 0 $(cat last)); do
+            SLURM_JOB_ID=7 SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$task SLURM_PROCID=0 SLURM_LOCALID=0 \\
+            SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=here SLURM_NODEID=0 SLURM_CPUS_PER_TASK=1 \\
+            SLURM_JOB_NAME=ecg_tl \\
+            sh "$1"
+        done; touch ended) > jobs.log 2>&1 &
+    """,
+    "srun": """
+        while [ "${1#-}" != "$1" ]; do case "$1" in --unbuffered) shift;; --*=*) shift;; *) shift 2;; esac; done
+        exec "$@"
+    """,
+    "sacct": """
+        echo "JobID|State|NodeList"
+        state=RUNNING; [ -e ended ] && state=COMPLETED
+        for task in 0 1 2 3 4 5 6 7; do echo "7_$task|$state|here"; done
+    """,
+}
 LAUNCHERS = {
     "basic": ((), "hydra"),
     "joblib": (("hydra/launcher=local",), "joblib"),
@@ -27,6 +50,7 @@ LAUNCHERS = {
         ),
         "submitit",
     ),
+    "slurm": (("hydra/launcher=slurm", "hydra.launcher.partition=all", "gpus_per_cell=1"), "submitit"),
     "ray": (("hydra/launcher=ray_cluster",), "ray"),
 }
 
@@ -37,6 +61,16 @@ def records(study_folder: Path) -> dict[str, str]:
         for path in study_folder.glob("runs/*/*/*/*")
         if path.suffix in (".json", ".csv")
     }
+
+
+def cluster(root: Path) -> Path:
+    """A folder with the commands of a SLURM cluster of one machine."""
+    folder = root / "bin"
+    folder.mkdir(exist_ok=True)
+    for name, script in CLUSTER.items():
+        (folder / name).write_text(f"#!/bin/sh\n{textwrap.dedent(script)}")
+        (folder / name).chmod(0o755)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +99,38 @@ def sweep(root: Path, launcher: str) -> str:
         "seed=0,1",
     )
     command = [sys.executable, "-m", "ecg_tl.train", "-m", *words, *LAUNCHERS[launcher][0]]
-    place = os.environ | {"PYTHONPATH": str(ROOT), "WANDB_MODE": "disabled"}
+    path = f"{cluster(root)}{os.pathsep}{os.environ['PATH']}"
+    place = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "WANDB_MODE": "disabled"}
     done = subprocess.run(command, cwd=root, env=place, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib", "submitit", "ray"])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("launcher", ["joblib", "submitit", "slurm", "ray"])
 def test_every_launcher_makes_the_same_records(launcher: str, root: Path) -> None:
-    pytest.importorskip(LAUNCHERS[launcher][1])
-    pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher")
+    plugin = LAUNCHERS[launcher][1]
+    pytest.importorskip(plugin)
+    pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher")
     sweep(root, launcher)
     made = records(root / launcher / "s")
     assert sum(name.endswith("record.json") for name in made) == 8
     assert made == records(root / "basic" / "s")
+    if launcher == "slurm":
+        (script,) = (root / launcher / "s" / ".submitit").rglob("*.sh")
+        asked = {line.removeprefix("#SBATCH ") for line in script.read_text().splitlines()}
+        assert {"--gpus-per-node=1", "--partition=all", "--array=0-7%8", "--job-name=ecg_tl"} <= asked
+
+
+def test_what_slurm_cannot_do_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ecg_tl.command_line.find_spec", lambda _: True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = ("-m", "hydra/launcher=slurm", "seed=0,1", f"outputs={tmp_path}")
+    refused("train", *words)
+    assert "hydra/launcher=slurm: no srun here; give the command on a machine that submits" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", str(cluster(tmp_path)))
+    refused("train", *words, "gpus_per_cell=0.25")
+    assert "gpus_per_cell=0.25: SLURM lends a job whole GPUs; give 1, or " in capsys.readouterr().err
