@@ -1,4 +1,5 @@
 # make tables: the whole demo study.  make status: how far it is.  make test, make lint: what has to pass.
+# make bench: how fast it all is, under 15 minutes.
 # make wandb-sync: send what was tracked offline to Weights & Biases (STUDY=outputs/NAME for another study).
 # make clean: take away the environment and the caches; results in outputs/ stay.
 PYTHON ?= python3
@@ -6,7 +7,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m ecg_tl
 STUDY := outputs/demo
 
-.PHONY: install tables status wandb-sync test lint clean
+.PHONY: install tables status wandb-sync bench test lint clean
 
 install: .venv/installed
 
@@ -31,6 +32,9 @@ status: | .venv/installed
 # WANDB_RESUME: the parts of a run that was interrupted become one
 wandb-sync: | .venv/installed
 	WANDB_RESUME=allow $(BIN)/wandb sync $(STUDY)/wandb
+
+bench: | .venv/installed
+	$(BIN)/python benchmarks/speed.py
 
 test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile

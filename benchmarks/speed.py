@@ -12,26 +12,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import plain
 import torch
+from measure import ROOT, command, gflop, in_turn, matrix_peak, seconds_of
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.flop_counter import FlopCounterMode
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks import plain
 from ecg_tl.datamodules import LabelledInputs
 from ecg_tl.hardware import choose_precision, device_name
 from ecg_tl.modules import Autoencoder, RhythmClassifier
@@ -41,37 +38,6 @@ from ecg_tl.waveform import WINDOW
 
 BATCH, RHYTHMS = 64, 11
 PRECISION = choose_precision("auto", "cpu")
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def matrix_peak(dtype: torch.dtype, size: int = 2048, repeats: int = 7) -> float:
-    """GFLOP/s of the product of two square matrices, the best of some."""
-    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-    seconds = [seconds_of(lambda: a @ b) for _ in range(repeats)]
-    return 2 * size**3 / min(seconds) / 1e9
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def in_turn(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each side; all of them run in turn, after one round that is not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in sides}
-    for repeat in range(repeats + 1):
-        for name, work in sides.items():
-            seconds = seconds_of(work)
-            if repeat:
-                taken[name].append(seconds)
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
-
-
-def gflop(step: Callable[[], object]) -> float:
-    with FlopCounterMode(display=False) as counter:
-        step()
-    return counter.get_total_flops() / 1e9
 
 
 def ours_precision() -> contextlib.AbstractContextManager[object]:
@@ -168,21 +134,6 @@ def networks(repeats: int) -> None:
     report_ratio("classifier step, width 64", classifiers(64, BATCH), BATCH, min(repeats, 3), peak)
     report_ratio("autoencoder step, width 16", autoencoders(16, BATCH), BATCH, repeats, peak)
     report_ratio("evaluation, width 16", evaluations(16, 4 * BATCH), 4 * BATCH, repeats, peak)
-
-
-def command(entry: str, *words: str) -> None:
-    """Give a command in this process, quietly."""
-    from importlib import import_module
-
-    from ecg_tl import command_line
-
-    module = import_module(f"ecg_tl.{entry}")
-    before, sys.argv = sys.argv, [f"ecg_tl.{entry}", *words]
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            command_line.run(entry, module.main, getattr(module, "SWEEP", None))
-    finally:
-        sys.argv = before
 
 
 def cells(repeats: int) -> None:
