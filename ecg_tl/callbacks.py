@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ class LearningCurve(Callback):
     def state_dict(self) -> dict[str, Any]:
         return {
             "rows": self.rows,
-            "test_scores": [asdict(scores) for scores in self.test_scores],
+            "test_scores": [vars(scores) for scores in self.test_scores],
             "oob_f1": self.oob_f1,
             "best_predicted": self.best_predicted,
             "selected_predicted": self.selected_predicted,

@@ -73,7 +73,8 @@ def tracked(
             config=config,
             mode=mode,
             reinit="finish_previous",
-            settings=wandb.Settings(silent=True, console="off"),
+            # records name the versions that matter; listing every package takes as long as a small cell
+            settings=wandb.Settings(silent=True, console="off", x_save_requirements=False),
         )
         code = 1
         try:
