@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ecg_tl.cohorts import cohort_of, cohort_of_diagnostics, table1
 from ecg_tl.rendering import to_markdown
-from ecg_tl.rows import EXCLUDED_PER_RHYTHM, summarise
+from ecg_tl.rows import EXCLUDED_PER_RHYTHM, SETTINGS, summarise
 from ecg_tl.store import Store, open_store, verify_content
 
 
@@ -23,12 +23,23 @@ def info(path: Path) -> str:
         summarise(store).removesuffix(f"\nwritten to {store.path}"),
         f"rate: {store.rate_hz:g} Hz, {store.length:,} samples a row, {store.mv_per_unit:g} mV a unit",
         "filter: " + _listed(store.filter),
-        "source: " + _listed({key: value for key, value in store.source.items() if key != EXCLUDED_PER_RHYTHM}),
+        *_source(store),
         _content(store),
         "",
         to_markdown(table1({store.path.stem: cohort_of(store)})),
     ]
     return "\n".join(parts)
+
+
+def _source(store: Store) -> list[str]:
+    """Say what a store was made of; of a merged one, a line a part, which goes before its patients' names."""
+    shown = {key: value for key, value in store.source.items() if key not in (EXCLUDED_PER_RHYTHM, SETTINGS, "parts")}
+    lines = [
+        f"  {name}: {sum(patient.startswith(f'{name}/') for patient in store.patient):,} rows, "
+        f"{part.get('files', '?')} files, lead {', '.join(part['leads'])}"
+        for name, part in store.source.get("parts", {}).items()
+    ]
+    return ["source: " + _listed(shown), *lines]
 
 
 def _listed(values: dict[str, object]) -> str:

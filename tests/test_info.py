@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 
 from ecg_tl.info import info
+from ecg_tl.merge import merge
 from tests.fabricate import icu_store, labelled_store
 
 
@@ -40,3 +41,13 @@ def test_a_changed_sample_is_told(tmp_path: Path) -> None:
     text = info(path)
     assert "content: NOT what was prepared" in text
     assert "verified" not in text
+
+
+def test_of_a_merged_store_every_part_has_a_line(tmp_path: Path) -> None:
+    stores = [icu_store(tmp_path / f"{n}.h5", patients=n, windows_per_patient=3) for n in (2, 4)]
+    stores[1].source["checksum"] = "1111"
+    merge(stores, tmp_path / "all.h5")
+    text = info(tmp_path / "all.h5")
+    assert "source: format merged\n" in text
+    assert ": 6 rows, " in text
+    assert "-1111: 12 rows, " in text
