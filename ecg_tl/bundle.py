@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ecg_tl.networks import Architecture, Decoder, Encoder, RhythmNetwork
 from ecg_tl.records import write_whole
+from ecg_tl.waveform import RATE_HZ, WINDOW
 
 FORMAT = "ecg_tl.encoder"
 CLASSIFIER_FORMAT = "ecg_tl.classifier"
@@ -118,6 +119,18 @@ def _save(
     entries = described(kind, architecture, description) | {"model_sha256": sha256}
     write_whole(folder / DESCRIBED, json.dumps(entries, indent=1, allow_nan=False) + "\n")
     return folder
+
+
+def takes(lead: str, filter_description: dict[str, Any]) -> dict[str, Any]:
+    """Say what windows a network takes that was trained on those of such a store."""
+    return {
+        "rate_hz": RATE_HZ,
+        "window": WINDOW,
+        "lead": lead,
+        "unit": "mV",
+        "filter": filter_description,
+        "normalisation": "zero mean, unit variance per window",
+    }
 
 
 def described(kind: str, architecture: Architecture, description: dict[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 
 from ecg_tl import command_line
-from ecg_tl.bundle import DESCRIBED, save_bundle
+from ecg_tl.bundle import DESCRIBED, save_bundle, takes
 from ecg_tl.config import ConvertConfig
 from ecg_tl.hardware import versions
 from ecg_tl.model_card import write_card
 from ecg_tl.released_weights import convert_released, read_checkpoint
-from ecg_tl.waveform import FILTER, RATE_HZ, WINDOW
+from ecg_tl.waveform import FILTER
 
 _LICENCE = "These weights are their authors'; ask them, or look where they published them, what they allow."
 
@@ -30,12 +30,7 @@ def main(config: ConvertConfig) -> None:
     with checkpoint.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     description = {
-        "rate_hz": RATE_HZ,
-        "window": WINDOW,
-        "lead": config.lead,
-        "unit": "mV",
-        "filter": FILTER,
-        "normalisation": "zero mean, unit variance per window",
+        **takes(config.lead, FILTER),
         "corpus": {"converted_from": checkpoint.name, "checksum": sha256},
         "corpus_sha256": None,
         "licence_note": _LICENCE,

@@ -21,6 +21,7 @@ from ecg_tl.bundle import (
     load_bundle,
     save_bundle,
     save_classifier,
+    takes,
 )
 from ecg_tl.config import ExportConfig
 from ecg_tl.identity import read_config
@@ -32,7 +33,6 @@ from ecg_tl.records import RunRecord, read_predictions, read_record, write_whole
 from ecg_tl.resampling import f1_interval
 from ecg_tl.results import predictions_by_split
 from ecg_tl.store import Store, open_store
-from ecg_tl.waveform import RATE_HZ, WINDOW
 
 _KEPT = (
     *("study", "init", "fraction", "seed", "selected_f1", "selected_f1_per_rhythm", "support_per_rhythm"),
@@ -149,12 +149,7 @@ def _describe(run: Path, record: RunRecord, config: dict[str, Any], store: Store
     of_record = ("split_seed", "epochs", "n_train", "n_out_of_bag", "n_test", "selected_epoch", "best_epoch")
     return {
         "rhythms": record.rhythms,
-        "rate_hz": RATE_HZ,
-        "window": WINDOW,
-        "lead": store.lead,
-        "unit": "mV",
-        "filter": store.filter,
-        "normalisation": "zero mean, unit variance per window",
+        **takes(store.lead, store.filter),
         **{name: getattr(record, name) for name in _KEPT},
         "selected_f1_interval": [low, high],
         "protocol": {name: getattr(record, name) for name in of_record}

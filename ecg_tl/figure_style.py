@@ -44,6 +44,9 @@ BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, ORANGE, YELLOW, BLACK = "#56B4E9", "#E69F00", "#F0E442", "#000000"
 """Okabe and Ito's colours, told apart by the colour-blind."""
 
+RHYTHM_COLOURS = (SKY, ORANGE, GREEN, VERMILLION, BLUE, PURPLE, BLACK)
+"""A rhythm's colour by its place among the rhythms, from the first again after the last."""
+
 MARKER: Any = {"markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.7}
 
 PAGE_INCHES = 7.2

@@ -10,21 +10,8 @@ import matplotlib
 import numpy as np
 from matplotlib.lines import Line2D
 
-from ecg_tl.figure_style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    SKY,
-    STYLE,
-    VERMILLION,
-    add_note,
-    new_figure,
-    save,
-)
+from ecg_tl.figure_style import RHYTHM_COLOURS, STYLE, add_note, new_figure, save
 
-_COLOURS = (SKY, ORANGE, GREEN, VERMILLION, BLUE, PURPLE, BLACK)
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 """A rhythm's colour and marker go together; beyond seven rhythms they come again hollow, then half filled."""
 
@@ -122,8 +109,8 @@ def figure9(
 
 
 def _look(index: int) -> dict[str, Any]:
-    turn, place = divmod(index, len(_COLOURS))
-    colour = _COLOURS[place]
+    turn, place = divmod(index, len(RHYTHM_COLOURS))
+    colour = RHYTHM_COLOURS[place]
     look: dict[str, Any] = {"color": colour, "marker": _MARKERS[place], "linestyle": "none"}
     return (
         look

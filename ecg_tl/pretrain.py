@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from ecg_tl import command_line
-from ecg_tl.bundle import load_bundle, save_bundle
+from ecg_tl.bundle import load_bundle, save_bundle, takes
 from ecg_tl.callbacks import EpochBar
 from ecg_tl.config import PretrainConfig
 from ecg_tl.datamodules import IcuWindows
@@ -154,12 +154,7 @@ def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: 
                 "again"
             )
         description = {
-            "rate_hz": RATE_HZ,
-            "window": WINDOW,
-            "lead": store.lead,
-            "unit": "mV",
-            "filter": store.filter,
-            "normalisation": "zero mean, unit variance per window",
+            **takes(store.lead, store.filter),
             "corpus": store.source,
             "corpus_sha256": store.content_sha256,
             "n_train": len(data.train_rows),

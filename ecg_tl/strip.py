@@ -10,26 +10,12 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 
-from ecg_tl.figure_style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PAGE_INCHES,
-    PURPLE,
-    SKY,
-    STYLE,
-    VERMILLION,
-    add_note,
-    new_figure,
-    save,
-)
+from ecg_tl.figure_style import PAGE_INCHES, RHYTHM_COLOURS, STYLE, add_note, new_figure, save
 
 MAX_RECORDS = 12
 """More recordings than this are no figure that one can read."""
 
 UNUSABLE = "unusable"
-_COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, BLACK)
 
 
 @dataclass
@@ -88,7 +74,7 @@ def _draw_strip(
 ) -> None:
     for place, row in enumerate(rows):
         spans = [(start, width) for start, rhythm in zip(starts, line.rhythm, strict=True) if rhythm == row]
-        colour = "0.6" if row is None else _COLOURS[row % len(_COLOURS)]
+        colour = "0.6" if row is None else RHYTHM_COLOURS[row % len(RHYTHM_COLOURS)]
         axes.broken_barh(spans, (place - 0.4, 0.8), facecolor=colour, edgecolor=colour, linewidth=0.3)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [UNUSABLE if row is None else rhythms[row] for row in rows])
