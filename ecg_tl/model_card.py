@@ -70,14 +70,14 @@ def _encoder(description: dict[str, Any]) -> Iterator[str]:
             f"{description['epochs']} epochs, seed {description['seed']}, {description['precision']} on "
             f"{description['device']}. Checksum of the corpus: `{description['corpus_sha256']}`."
         )
-        yield _json(description["corpus"])
+        yield _recordings(description["corpus"])
         yield "## How good it is"
         yield (
             f"It gives held-out patients' windows back with a squared error (SSE) of {description['test_sse']:.0f} a "
             f"window; giving back nothing costs {description['window']:,}."
         )
     else:
-        yield _json(description["corpus"])
+        yield _recordings(description["corpus"])
         yield "How well it gives windows back was not measured."
 
 
@@ -115,7 +115,7 @@ def _classifier(description: dict[str, Any]) -> Iterator[str]:
         f"{protocol['batch_size']}, learning rate {protocol['learning_rate']:g}; {description['precision']} on "
         f"{description['device']}. Checksum of the labelled set: `{description['data_sha256']}`."
     )
-    yield _json(description["data"])
+    yield _recordings(description["data"])
     if description["encoder_sha256"]:
         seen = description["test_rows_in_corpus"]
         yield f"It began with the encoder `{description['encoder_sha256']}`. " + (
@@ -123,6 +123,21 @@ def _classifier(description: dict[str, Any]) -> Iterator[str]:
             if seen is None
             else f"Of the test records, that had seen {seen}."
         )
+
+
+def _recordings(source: dict[str, Any]) -> str:
+    """Name what a store was made of: a table of the parts of a merged one, else all that its source says."""
+    if "parts" not in source:
+        return _json(source)
+    parts = source["parts"].values()
+    head = ("Format", "Files", "Lead", "Checksum of the files")
+    return _table(
+        head,
+        (
+            (part["format"], str(part.get("files", "")), ", ".join(part["leads"]), f"`{part.get('checksum', '')}`")
+            for part in parts
+        ),
+    )
 
 
 def _json(source: Any) -> str:
