@@ -18,6 +18,9 @@ from ecg_tl.identity import differences
 
 LAST = "last.ckpt"
 
+SLOW_S, SHARE = 0.1, 0.1
+"""Where writing a checkpoint takes longer than this, one is left so often that it takes no more than this share."""
+
 
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes every checkpoint under another name in its own folder and renames it when complete."""
@@ -34,6 +37,8 @@ class WholeCheckpoints(TorchCheckpointIO):
 class Resume(Checkpoint):
     """Leaves a checkpoint after every epoch from which the same training goes on bit for bit.
 
+    Where a checkpoint takes long to write beside an epoch (see SHARE), some epochs go without.
+
     Lightning's checkpoint holds the network, the optimiser, the schedule, the loops and every callback; this adds the
     states of all random generators and whether training was about to stop early. identity: what must be the same for
     another attempt to go on from it, beside the folder itself, since ModelCheckpoint goes by that; began_s: when this
@@ -49,6 +54,7 @@ class Resume(Checkpoint):
         self._random: dict[str, Any] | None = None
         self._earlier_s = 0.0
         self._began_s = began_s
+        self._again_s = 0.0
 
     @property
     def seconds(self) -> float:
@@ -102,10 +108,15 @@ class Resume(Checkpoint):
             set_random_state(self._random)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the checkpoint of this epoch in place of the last one's."""
+        """Leave the checkpoint of this epoch in place of the last one's, unless that takes too much of the time."""
         self.epochs = trainer.current_epoch + 1
         self._stopped = trainer.should_stop
+        now_s = time.perf_counter()
+        if trainer.strategy.broadcast(now_s < self._again_s):  # all processes write, or none
+            return
         trainer.save_checkpoint(self.path)
+        took_s = time.perf_counter() - now_s
+        self._again_s = now_s + took_s / SHARE if took_s > SLOW_S else 0.0
 
 
 def random_state() -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -263,3 +264,29 @@ def test_seconds_are_those_of_all_attempts(monkeypatch: pytest.MonkeyPatch, tmp_
     second = Resume(tmp_path, {}, 103.0)
     second.load_state_dict(first.state_dict())
     assert second.seconds == 5 + 2
+
+
+@pytest.mark.parametrize(("save_s", "saved"), [(0.05, [1, 2, 3, 4, 5, 6]), (1.0, [1, 4]), (0.2, [1, 2, 3, 4, 5, 6])])
+def test_large_checkpoints_take_a_tenth_of_the_time_at_most(
+    save_s: float, saved: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Epochs of four seconds."""
+    clock, epochs = [100.0], []
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    resume = Resume(tmp_path, {}, 0.0)
+
+    class Trainer:
+        current_epoch, should_stop = 0, False
+        strategy = SimpleNamespace(broadcast=lambda value: value)
+
+        def save_checkpoint(self, path: Path) -> None:
+            assert path == resume.path
+            clock[0] += save_s
+            epochs.append(self.current_epoch + 1)
+
+    trainer: Any = Trainer()
+    for trainer.current_epoch in range(6):
+        clock[0] += 4
+        resume.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+    assert epochs == saved
+    assert resume.epochs == 6
