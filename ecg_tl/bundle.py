@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ecg_tl.networks import Architecture, Decoder, Encoder, RhythmNetwork
@@ -111,7 +111,8 @@ def _save(
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{WEIGHTS}.{os.getpid()}"
     try:
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial)
+        # by way of bytes: save_file leaves a file that nobody else may read
+        partial.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
         sha256 = hashlib.sha256(partial.read_bytes()).hexdigest()
         partial.replace(folder / WEIGHTS)
     finally:
