@@ -174,7 +174,8 @@ def _load(folder: Path, kind: str) -> tuple[dict[str, Any], Architecture, dict[s
     described_path, weights = folder / DESCRIBED, folder / WEIGHTS
     for path in (described_path, weights):
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: {how.missing}")
+            shipped = f", or encoder={'|'.join(shipped_encoders())}" if kind == FORMAT and shipped_encoders() else ""
+            raise FileNotFoundError(f"{path}: {how.missing}{shipped}")
     try:
         description = json.loads(described_path.read_text(encoding="utf-8"))
         found = description["format"]

@@ -13,6 +13,7 @@ import pandas as pd
 from ecg_tl import command_line
 from ecg_tl.asked import read_asked
 from ecg_tl.beside_paper import Published, published_beside
+from ecg_tl.bundle import bundle_folder
 from ecg_tl.cohorts import Cohort, cohort_of, table1
 from ecg_tl.comparisons import Comparison, compare, table4
 from ecg_tl.config import TablesConfig
@@ -159,15 +160,13 @@ def _surroundings(results: Results) -> Surroundings:
     """Find the stores and the encoders that the runs and their encoders were made from, and say which are gone."""
     around = Surroundings()
     wanted = {Path(config["data"]["path"]): "Labelled set" for config in results.configs.values()}
-    for encoder in sorted(
-        {
-            Path(results.configs[record.cell]["encoder"] or results.folder / "encoder")
-            for record in results.records
-            if record.encoder_sha256
-        }
-    ):
+    named = {results.configs[record.cell]["encoder"] for record in results.records if record.encoder_sha256}
+    for encoder in sorted(bundle_folder(name) if name else results.folder / "encoder" for name in named):
         try:
             around.encoders[encoder] = json.loads((encoder / "bundle.json").read_text(encoding="utf-8"))
+            if not (encoder / "config.yaml").is_file():
+                around.lost.append(f"table 1 is without the corpus: {encoder.name} comes without it")
+                continue
             wanted[Path(read_config(encoder / "config.yaml")["corpus"]["path"])] = "Corpus"
         except (OSError, ValueError, KeyError) as error:
             around.lost.append(f"table 1 is without the corpus: {error}")
@@ -193,6 +192,8 @@ def _commands(
         for path, store in around.labelled.items()
     ]
     for encoder in around.encoders:
+        if not (encoder / "config.yaml").is_file():  # not pretrained here
+            continue
         try:
             resolved = read_config(encoder / "config.yaml")
         except ValueError as error:

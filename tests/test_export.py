@@ -122,6 +122,12 @@ def test_a_shipped_encoder_trains_by_its_name(
     assert record["test_rows_in_corpus"] is None
     said = capsys.readouterr().out
     assert "tiny comes without its corpus, so whether it has seen test records was not checked" in said
+    run("tables", f"outputs={tmp_path}", "study=t")
+    assert "table 1 is without the corpus: tiny comes without it\n" in capsys.readouterr().out
+    assert "encoder=tiny" in (tmp_path / "t" / "tables" / "report.html").read_text()
+    refused("train", *study, "encoder=tinny", "study=typo")
+    assert "tinny/bundle.json: no pretrained encoder there; " in (error := capsys.readouterr().err)
+    assert error.endswith("give encoder=DIR, or encoder=tiny\n")
 
 
 @pytest.mark.parametrize(

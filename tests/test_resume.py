@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import random
 import re
@@ -24,6 +25,12 @@ from tests.fabricate import icu_store, labelled_store
 NETWORK = ("model=released", "model.width=2", "model.kernel=3", "model.late_kernel=3", "trainer.precision=32-true")
 WORDS = (*NETWORK, "study=s", "batch_size=16", "logger=csv")
 CELL = Path("s/runs/random/1/0")
+
+
+@pytest.fixture(autouse=True)
+def _every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the disk: these tests count on a checkpoint after every epoch."""
+    monkeypatch.setattr("ecg_tl.resume.SLOW_S", math.inf)
 
 
 class Killed(BaseException):
@@ -272,6 +279,7 @@ def test_large_checkpoints_take_a_tenth_of_the_time_at_most(
 ) -> None:
     """Epochs of four seconds."""
     clock, epochs = [100.0], []
+    monkeypatch.setattr("ecg_tl.resume.SLOW_S", 0.1)
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
     resume = Resume(tmp_path, {}, 0.0)
 

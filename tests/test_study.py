@@ -431,8 +431,8 @@ def test_prepare_from_raw_files(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (records.rhythms, len(records), records.length) == (("SB", "SR"), 6, 2500)
     assert (icu.labelled, len(icu), icu.length) == (False, 3 * 7, 2048)
     assert "6 rows of 10 s from 6 patients" in capsys.readouterr().out
-    refused("prepare", "source=wfdb", f"source.path={tmp_path / 'records'}", f"out={tmp_path / 'records.h5'}")
-    assert "records.h5 exists; remove it or choose another out" in capsys.readouterr().err
+    refused("prepare", "source=synthetic", f"out={tmp_path / 'records.h5'}")
+    assert "records.h5 exists, made with other settings (" in capsys.readouterr().err
 
 
 def test_prepare_makes_the_embedded_sets(tmp_path: Path) -> None:

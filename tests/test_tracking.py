@@ -10,7 +10,7 @@ import pytest
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
-from ecg_tl import config
+from ecg_tl import group_config
 from ecg_tl.bundle import load_bundle, save_bundle
 from ecg_tl.networks import Architecture, Decoder, Encoder
 from ecg_tl.tracking import has_account, track_cell, track_encoder, tracked
@@ -152,6 +152,6 @@ class Run:
 
 
 def test_a_logger_that_is_not_installed_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "find_spec", lambda _: None)
+    monkeypatch.setattr(group_config, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match=r"logger=tensorboard: not installed; pip install -e '\.\[tensorboard\]'"):
-        config.LoggerConfig("tensorboard")
+        group_config.LoggerConfig("tensorboard")
