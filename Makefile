@@ -1,5 +1,5 @@
 # make tables: the whole demo study.  make status: how far it is.  make test, make lint: what has to pass.
-# make bench: how fast it all is, under 15 minutes.
+# make bench: how fast it all is, a quarter of an hour.
 # make wandb-sync: send what was tracked offline to Weights & Biases (STUDY=outputs/NAME for another study).
 # make clean: take away the environment and the caches; results in outputs/ stay.
 PYTHON ?= python3

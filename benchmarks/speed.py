@@ -1,4 +1,4 @@
-"""How fast networks train and studies run: `make bench`, under 15 minutes on two cores.
+"""How fast networks train and studies run: `make bench`, a quarter of an hour on two cores.
 
 python benchmarks/speed.py [--repeats N] [--part NAME ...]
 
@@ -239,7 +239,7 @@ def sweeps(repeats: int) -> None:
             "2 processes, 1 thread": ("local", 1),
         }
         taken: dict[str, list[float]] = {side: [] for side in sides}
-        for repeat in range(min(repeats, 3)):
+        for repeat in range(min(repeats, 2)):
             for side, (launcher, threads) in sides.items():
                 study = f"study=s{repeat}{launcher}"
                 run = partial(run_apart, *demo, study, f"hydra/launcher={launcher}", *rest, threads=threads)
