@@ -123,14 +123,19 @@ def test_every_launcher_makes_the_same_records(launcher: str, root: Path) -> Non
         assert {"--gpus-per-node=1", "--partition=all", "--array=0-7%8", "--job-name=ecg_tl"} <= asked
 
 
-def test_what_slurm_cannot_do_is_refused(
+def test_slurm_is_refused_where_no_jobs_can_be_submitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("ecg_tl.command_line.find_spec", lambda _: True)
     monkeypatch.setenv("PATH", str(tmp_path))
-    words = ("-m", "hydra/launcher=slurm", "seed=0,1", f"outputs={tmp_path}")
-    refused("train", *words)
+    refused("train", "-m", "hydra/launcher=slurm", "seed=0,1", f"outputs={tmp_path}")
     assert "hydra/launcher=slurm: no srun here; give the command on a machine that submits" in capsys.readouterr().err
+
+
+def test_a_share_of_a_gpu_is_refused_on_slurm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     monkeypatch.setenv("PATH", str(cluster(tmp_path)))
-    refused("train", *words, "gpus_per_cell=0.25")
+    refused("train", "-m", "hydra/launcher=slurm", "seed=0,1", f"outputs={tmp_path}", "gpus_per_cell=0.25")
     assert "gpus_per_cell=0.25: SLURM lends a job whole GPUs; give 1, or " in capsys.readouterr().err
