@@ -14,9 +14,6 @@ from ecg_tl.store import Store
 from ecg_tl.streaming import WindowStream, batches_of
 from ecg_tl.waveform import WINDOW, centre_window, normalise
 
-EVALUATED_AT_ONCE = 64
-"""Records, at least, in a batch that is only looked at: small batches take up to half as long again."""
-
 
 def windows_of(store: Store) -> np.ndarray:
     """Read a labelled store whole, as the networks take it: the middle 2,048 samples of each row, normalised.
@@ -143,7 +140,7 @@ class LabelledInputs(_SeededEpochs):
         return _TensorBatches(self.inputs, self.rhythm, self.draw.train, self.batch_size, self.order)
 
     def val_dataloader(self) -> list[_TensorBatches]:
-        at_once = max(self.batch_size, EVALUATED_AT_ONCE)
         return [
-            _TensorBatches(self.inputs, self.rhythm, rows, at_once) for rows in (self.draw.test, self.draw.out_of_bag)
+            _TensorBatches(self.inputs, self.rhythm, rows, self.batch_size)
+            for rows in (self.draw.test, self.draw.out_of_bag)
         ]
