@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ import torch
 import ecg_tl
 from ecg_tl.bundle import save_bundle, save_classifier
 from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
+from ecg_tl.predict import predict
+from ecg_tl.predict_input import Window
 from ecg_tl.waveform import FILTER, centre_window, normalise
 from tests.commands import refused, run
 from tests.fabricate import ecg_mv, labelled_store, wfdb_records, write_wfdb
@@ -82,6 +86,46 @@ def test_a_store_gives_what_the_model_gives(model: Path, tmp_path: Path) -> None
         check(table, ecg_tl.load_classifier(model)(windows).softmax(-1).numpy())
     assert table["record"].tolist() == store.record.tolist()
     assert set(table["start_s"]) == {0.904}  # the middle 2,048 of 2,500 samples
+
+
+def test_batches_side_by_side_keep_their_order_and_are_not_read_far_ahead() -> None:
+    """The one network, made slow for the first batch, so that a later one is done before it."""
+    read: list[int] = []
+    finished: list[int] = []
+
+    class First(torch.nn.Module):
+        def forward(self, windows: torch.Tensor) -> torch.Tensor:
+            number = len(windows)
+            if number == 1:
+                time.sleep(0.5)
+            finished.append(number)
+            return torch.eye(4)[number - 1].repeat(number, 1) * 50
+
+    def given() -> Iterator[Window]:
+        for number in range(400):
+            read.append(number)
+            fit = number == 3 or (number > 3 and number % 4 < 3)
+            yield Window(
+                "a", float(number), SIGNAL_MV[:2048].astype(np.float32) if fit else None, None if fit else "nan"
+            )
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        predictions = predict(First(), given(), 4, "cpu", "32-true")
+        first = next(predictions)
+        assert len(read) <= 2 * 2 * 4
+        rest = list(predictions)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert finished[0] == 3
+    assert finished.count(1) == 1
+    assert [each.start_s for each in [first, *rest]] == [float(number) for number in range(400)]
+    for each in [first, *rest]:
+        if each.probabilities is not None:
+            assert each.probabilities.argmax() == (0 if each.start_s == 3 else 2)
+    assert sum(each.probabilities is None for each in [first, *rest]) == 3 + 99
 
 
 def test_unfit_windows_say_why_and_leave_the_others_alone(model: Path, tmp_path: Path) -> None:
