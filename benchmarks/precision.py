@@ -1,14 +1,16 @@
 """What bfloat16 does to results: the same cells of the demo in both precisions.
 
-python benchmarks/precision.py [--seeds N] [--fraction F] [--init INIT]
+python benchmarks/precision.py [--seeds N] [--fraction F] [--init INIT] [--outputs FOLDER]
 
 Prints the mean best and selected F1 of both and their difference over the seeds, which draw the same records and start
-from the same values. A processor without bfloat16 only imitates it, which gives the same figures several times slower.
+from the same values. A processor without bfloat16 imitates it, several times slower. Given a folder, the cells are kept
+there, and the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -22,10 +24,10 @@ from ecg_tl.records import read_records
 PRECISIONS = ("32-true", "bf16-mixed")
 
 
-def main(seeds: int, fraction: float, init: str) -> None:
+def main(seeds: int, fraction: float, init: str, outputs: str | None) -> None:
     """Run the cells and print a line a protocol."""
     os.environ["WANDB_MODE"] = "disabled"
-    with tempfile.TemporaryDirectory() as name:
+    with contextlib.nullcontext(outputs) if outputs else tempfile.TemporaryDirectory() as name:
         records = {}
         for precision in PRECISIONS:
             words = ("experiment=demo", f"init={init}", f"fraction={fraction:g}", f"trainer.precision={precision}")
@@ -47,5 +49,6 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--fraction", type=float, default=0.25)
     parser.add_argument("--init", default="random")
+    parser.add_argument("--outputs")
     arguments = parser.parse_args()
-    main(arguments.seeds, arguments.fraction, arguments.init)
+    main(arguments.seeds, arguments.fraction, arguments.init, arguments.outputs)
