@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import select
 import shutil
 import sys
 import warnings
@@ -54,8 +55,8 @@ def run(entry: str, task: Callable[[Any], None], sweep: Sweep | None = None, joi
     joined: keys whose value may have commas in it, KEY=A,B, without being a sweep.
     Every value of a sweep is checked before the first run begins and before anything is written. ValueError and
     OSError are a user's: one line on standard error, exit code 1. HYDRA_FULL_ERROR=1 shows the traceback. Ctrl-C is one
-    line and exit code 130. With `sweep`, a cell that fails does not stop the others: they are listed at the end, with
-    exit code 1.
+    line and exit code 130. Where nobody reads the output any more, as after `| head`, the command ends without a word,
+    exit code 1. With `sweep`, a cell that fails does not stop the others: they are listed at the end, with exit code 1.
     """
     sys.argv[1:] = [_quoted(_in_full(entry, word), joined) for word in sys.argv[1:]]
     try:
@@ -151,11 +152,27 @@ def _in_full(entry: str, word: str) -> str:
     return _SHORT.get(entry, {}).get(key, key) + equals + value
 
 
+def _nobody_reads() -> bool:
+    """Whether standard output is what broke; if so, nothing more is written to it, at the very end either."""
+    try:
+        output = sys.stdout.fileno()
+    except OSError:  # no file at all
+        return False
+    poll = select.poll()
+    poll.register(output, select.POLLERR)
+    if gone := bool(poll.poll(0)):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return gone
+
+
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
+        sys.stdout.flush()
     except (ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            raise SystemExit(1) from None
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         sys.stdout.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -81,12 +82,13 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Show every entry that is not the same, as `epochs: 20 -> 150`; an empty text if all are."""
-    return ", ".join(
+    """Show every entry that is not the same, as `epochs: 20 -> 150`; empty if all are. Checksums are cut short."""
+    changed = ", ".join(
         f"{key}: {before.get(key)} -> {now.get(key)}"
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)
     )
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", changed)
 
 
 def refuse_change(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

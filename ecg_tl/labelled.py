@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,13 @@ def _read(path: Path, content_sha256: str) -> tuple[np.ndarray, np.ndarray]:  # 
     store = open_store(path)
     verify_content(store)
     return windows_of(store), tie(store.patient, row_checksums(store.ecg), same_signal_groups(store.ecg, store.patient))
+
+
+@cache
+def note_lead(encoder: Path, encoder_lead: str, lead: str) -> None:
+    """Say, once a process, that an encoder was pretrained on another lead."""
+    if encoder_lead != lead:
+        print(f"note: {encoder} was pretrained on lead {encoder_lead}, the data is {lead}", flush=True)
 
 
 def rows_in_corpus(bundle: EncoderBundle, store: Store, rows: np.ndarray) -> np.ndarray | None:

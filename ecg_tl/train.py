@@ -25,7 +25,7 @@ from ecg_tl.features import FixedNetwork, cached_features
 from ecg_tl.hardware import check_accelerator, choose_precision, device_name, use_threads, versions
 from ecg_tl.identity import fingerprint, read_config, refuse_change, replacing, settings_of, write_config
 from ecg_tl.initialise import PRETRAINED, classifier_network
-from ecg_tl.labelled import labelled_split, labelled_windows, rows_in_corpus
+from ecg_tl.labelled import labelled_split, labelled_windows, note_lead, rows_in_corpus
 from ecg_tl.locks import held, is_held
 from ecg_tl.modules import RhythmClassifier
 from ecg_tl.networks import Architecture
@@ -66,8 +66,8 @@ def main(config: TrainConfig) -> None:
             return
         aside = study_folder / "replaced" / _name(config)
         with noted(folder), replacing(folder, aside, again=(folder / "record.json").is_file()):
-            if bundle and (lead := bundle.description["lead"]) != store.lead:
-                print(f"note: {bundle.folder} was pretrained on lead {lead}, the data is {store.lead}")
+            if bundle:
+                note_lead(bundle.folder, str(bundle.description["lead"]), store.lead)
             overlap = _refuse_overlap(config, store, bundle) if bundle else None
             _train(config, store, bundle, overlap, study_folder, folder)
 

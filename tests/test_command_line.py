@@ -10,6 +10,7 @@ import pytest
 from ecg_tl import command_line
 from ecg_tl.checks import nearest
 from ecg_tl.config import TrainConfig
+from tests.fabricate import labelled_store
 
 
 def told(monkeypatch: pytest.MonkeyPatch, entry: str, *words: str) -> list[Any]:
@@ -159,3 +160,25 @@ def test_the_module_runs_as_the_readme_says(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: outputs/none/runs: no finished run")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_that_has_read_enough_ends_a_command_quietly(tmp_path: Path) -> None:
+    store = labelled_store(tmp_path / "s.h5", records=5)
+    command = [sys.executable, "-m", "ecg_tl.prepare", f"info={store.path}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        said = process.stderr.read()
+    assert said == b""
+    assert process.returncode == 1
+
+
+def test_another_broken_pipe_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def task(_: object) -> None:
+        raise BrokenPipeError("a pipe of somebody else's")
+
+    monkeypatch.setattr(sys, "argv", ["ecg_tl.prepare", "info=x"])
+    with pytest.raises(SystemExit):
+        command_line.run("prepare", task)
+    assert "error: a pipe of somebody else's" in capsys.readouterr().err

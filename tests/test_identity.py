@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ecg_tl.identity import fingerprint, read_config, refuse_change, settings_of
+from ecg_tl.identity import differences, fingerprint, read_config, refuse_change, settings_of
 
 RESOLVED = {
     "study": "a",
@@ -48,3 +48,9 @@ def test_a_config_that_cannot_be_read_is_named(content: str | None, tmp_path: Pa
         (tmp_path / "config.yaml").write_text(content)
     with pytest.raises(ValueError, match=r"config\.yaml: .* remove the folder"):
         read_config(tmp_path / "config.yaml")
+
+
+def test_checksums_are_cut_short() -> None:
+    assert (
+        differences({"merge": ["a" * 64, "b" * 64]}, {"merge": None}) == f"merge: ['{'a' * 12}', '{'b' * 12}'] -> None"
+    )
