@@ -31,17 +31,20 @@ from measure import ROOT, command, gflop, in_turn, matrix_peak, seconds_of
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ecg_tl.bundle import save_classifier, takes
 from ecg_tl.callbacks import LearningCurve
 from ecg_tl.datamodules import LabelledInputs
 from ecg_tl.hardware import choose_precision, device_name
 from ecg_tl.modules import Autoencoder, RhythmClassifier
 from ecg_tl.networks import Architecture, Decoder, Encoder, RhythmNetwork
 from ecg_tl.resume import Resume, WholeCheckpoints
+from ecg_tl.sources.heart import slow_noise
 from ecg_tl.splits import Draw
-from ecg_tl.waveform import WINDOW
+from ecg_tl.waveform import FILTER, WINDOW
 
 BATCH, RHYTHMS = 64, 11
 PRECISION = choose_precision("auto", "cpu")
+PARTS = ("memory", "networks", "predict", "lightning", "cells", "sweeps")
 
 
 def ours_precision() -> contextlib.AbstractContextManager[object]:
@@ -138,6 +141,27 @@ def networks(repeats: int) -> None:
     report_ratio("classifier step, width 64", classifiers(64, BATCH), BATCH, min(repeats, 3), peak)
     report_ratio("autoencoder step, width 16", autoencoders(16, BATCH), BATCH, repeats, peak)
     report_ratio("evaluation, width 16", evaluations(16, 4 * BATCH), 4 * BATCH, repeats, peak)
+
+
+def predictions(repeats: int) -> None:
+    """`predict` over three hours at 360 Hz, all that it does: read, resample, filter, cut, classify, write."""
+    rate_hz, width, hours = 360, 16, 3
+    network = RhythmNetwork(Encoder(Architecture(width=width)), "pooled", RHYTHMS)
+    description = {
+        **takes("II", FILTER),
+        "rhythms": [f"R{number}" for number in range(RHYTHMS)],
+    }
+    with tempfile.TemporaryDirectory() as name:
+        model = save_classifier(Path(name) / "model", network, description)
+        random = np.random.default_rng(0)
+        np.save(f"{name}/ecg.npy", 0.4 * slow_noise(random, hours * 3600 * rate_hz, rate_hz, 20.0))
+        words = (f"model={model}", f"input={name}/ecg.npy", f"rate_hz={rate_hz}", "unit=mV", "lead=II")
+        numbers = iter(range(repeats + 1))
+        took = in_turn({"predict": lambda: command("predict", *words, f"out={name}/{next(numbers)}.csv")}, repeats)
+        n = len(Path(name, "0.csv").read_text(encoding="utf-8").splitlines()) - 1
+    per_window = gflop(lambda: network.eval()(torch.randn(1, WINDOW)))
+    rate = n / took["predict"]
+    print(f"predict, width {width}: {rate:.0f} windows/s, {rate * per_window:.0f} GFLOP/s; {n} windows", flush=True)
 
 
 def cells(repeats: int) -> None:
@@ -287,6 +311,7 @@ def main(repeats: int, parts: list[str]) -> None:
     known: dict[str, Callable[[], None]] = {
         "memory": memory,  # first: it asks for the largest of all children
         "networks": partial(networks, repeats),
+        "predict": partial(predictions, repeats),
         "lightning": partial(lightning_share, repeats),
         "cells": partial(cells, repeats),
         "sweeps": partial(sweeps, repeats),
@@ -298,6 +323,6 @@ def main(repeats: int, parts: list[str]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--part", action="append", choices=["memory", "networks", "lightning", "cells", "sweeps"])
+    parser.add_argument("--part", action="append", choices=PARTS)
     arguments = parser.parse_args()
     main(arguments.repeats, arguments.part or [])
