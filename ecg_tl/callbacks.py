@@ -58,7 +58,8 @@ class LearningCurve(Callback):
 
     Logs test_loss, test_f1 and oob_f1 per epoch. The curve has one row an epoch. selected is the epoch that did best
     out of bag, the first among equals; where no record is out of bag it is the last epoch. best_predicted and
-    selected_predicted are the classes, (test records,), of these epochs.
+    selected_predicted are the classes, (test records,), of these epochs. ValueError if a loss is not finite, since what
+    is classified then says nothing.
     """
 
     def __init__(self) -> None:
@@ -116,14 +117,21 @@ class LearningCurve(Callback):
             module.log(OOB_F1, scores["oob"].f1)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        test = self.test_scores[-1]
+        test, epoch = self.test_scores[-1], trainer.current_epoch + 1
+        train_loss = float(trainer.callback_metrics["train_loss"])
+        learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
+        for name, loss in (("training", train_loss), ("test", test.loss)):
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"learning_rate={learning_rate:g}: the {name} loss became {loss} in epoch {epoch}; lower it"
+                )
         self.rows.append(
             {
-                "epoch": trainer.current_epoch + 1,
-                "train_loss": float(trainer.callback_metrics["train_loss"]),
+                "epoch": epoch,
+                "train_loss": train_loss,
                 "test_loss": test.loss,
                 "test_f1": test.f1,
-                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+                "learning_rate": learning_rate,
             }
         )
 

@@ -23,7 +23,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -49,23 +49,29 @@ _LAUNCHERS = {"slurm": ("hydra_submitit_launcher", "slurm"), "ray_cluster": ("hy
 """Plugin and extra of each file in conf/hydra/launcher that wants one."""
 
 
+_ELSEWHERE = {"hydra/launcher=slurm", "hydra/launcher=ray_cluster"}
+"""Launchers whose cells run on other machines, which may have GPUs where this one has none."""
+
+
 def run(entry: str, task: Callable[[Any], None], sweep: Sweep | None = None, joined: tuple[str, ...] = ()) -> None:
     """Run `task(config)` for the command line, or for each cell of a multirun, config being the entry's dataclass.
 
     joined: keys whose value may have commas in it, KEY=A,B, without being a sweep.
     Every value of a sweep is checked before the first run begins and before anything is written. ValueError and
     OSError are a user's: one line on standard error, exit code 1. HYDRA_FULL_ERROR=1 shows the traceback. Ctrl-C is one
-    line and exit code 130. Where nobody reads the output any more, as after `| head`, the command ends without a word,
-    exit code 1. With `sweep`, a cell that fails does not stop the others: they are listed at the end, with exit code 1.
+    line and exit code 130, SIGTERM to a training likewise and 143. Where nobody reads the output any more, as after
+    `| head`, the command ends without a word, exit code 1. With `sweep`, a cell that fails does not stop the others:
+    they are listed at the end, with exit code 1.
     """
     sys.argv[1:] = [_quoted(_in_full(entry, word), joined) for word in sys.argv[1:]]
     try:
         _run(entry, task, sweep)
     except (KeyboardInterrupt, SystemExit) as stop:
-        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+        terminated = type(stop).__name__ == "SIGTERMException"  # Lightning's, which would leave with exit code 0
+        if isinstance(stop, SystemExit) and not terminated and not isinstance(stop.__context__, KeyboardInterrupt):
             raise  # Lightning ends an interrupted fit by sys.exit
         print("interrupted: what is finished stays, and the same command again goes on from there", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(143 if terminated else 130) from None
 
 
 def _quoted(word: str, joined: tuple[str, ...]) -> str:
@@ -120,7 +126,7 @@ def _quieten() -> None:
 def _run_cells(entry: str, task: Callable[[Any], None], sweep: Sweep, overrides: list[str]) -> None:
     with _one_line_errors():
         configs = sweep_configs(entry, overrides)
-        sweep.begin(configs)
+        sweep.begin(configs, not _ELSEWHERE & set(overrides))
 
     def cell(config: DictConfig) -> None:
         _quieten()
@@ -194,6 +200,8 @@ def check_overrides(entry: str, overrides: list[str], *, multirun: bool) -> None
                     raise ValueError(f"{override.input_line}: several values make a sweep; add -m")
             elif override.key_or_group == "hydra/launcher":
                 _check_launcher(str(override.value()))
+                if not multirun:
+                    raise ValueError(f"{override.input_line}: runs the cells of a sweep; add -m")
         choices = [_values(override) for override in parsed]
         first = [values[0] for values in choices]
         gpus = _compose(entry, first).get("gpus_per_cell", 0)
@@ -233,9 +241,12 @@ def _check_launcher(name: str) -> None:
 
 def _parse(override: str) -> Override:
     try:
-        return OverridesParser.create().parse_override(override)
+        parsed = OverridesParser.create().parse_override(override)
     except HydraException as error:
         raise ValueError(f"{override}: not of the form key=value ({str(error).splitlines()[0]})") from error
+    if isinstance(parsed.value(), Glob):
+        raise ValueError(f"{override}: glob is not taken here; name the values, separated by commas")
+    return parsed
 
 
 def _values(override: Override) -> list[str]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ecg_tl.locks import held
+from ecg_tl.records import write_whole
 from ecg_tl.waveform import WINDOW
 
 
@@ -39,26 +39,31 @@ def checksum(network: nn.Module) -> str:
 
 
 def cached_features(
-    fixed: FixedNetwork, windows: Callable[[], np.ndarray], data_sha256: str, folder: Path, batch_size: int = 32
+    fixed: FixedNetwork,
+    windows: Callable[[], np.ndarray],
+    data_sha256: str,
+    folder: Path,
+    device: str = "cpu",
+    batch_size: int = 32,
 ) -> Tensor:
     """Read the features of a data set's windows, or compute them once, in one process, and keep them in `folder`.
 
     windows: gives (N, 2048) float32, called only when there is nothing to read; data_sha256: checksum of the store they
-    come from. Returns (N, columns) float32. The network runs in evaluation mode, so that batch norm moves nothing.
+    come from. Returns (N, columns) float32 on the CPU, computed in float32 on `device`. The network runs in evaluation
+    mode, so that batch norm moves nothing.
     """
     path = folder / f"{fixed.name}-{data_sha256[:16]}.safetensors"
     if not path.is_file():
         with held(path, wait=True):
             if not path.is_file():
-                _write_features(path, fixed, windows(), batch_size)
+                _write_features(path, fixed, windows(), device, batch_size)
     return load_file(path)["features"]
 
 
-def _write_features(path: Path, fixed: FixedNetwork, windows: np.ndarray, batch_size: int) -> None:
-    network = fixed.build().eval().requires_grad_(False)
+def _write_features(path: Path, fixed: FixedNetwork, windows: np.ndarray, device: str, batch_size: int) -> None:
+    network = fixed.build().eval().requires_grad_(False).to(device)
     print(f"features of {len(windows)} windows of {WINDOW} samples, kept in {path}", flush=True)
     with torch.inference_mode():
-        features = torch.cat([network(batch) for batch in torch.from_numpy(windows).split(batch_size)])
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    save_file({"features": features.contiguous()}, partial)
-    partial.replace(path)
+        batches = torch.from_numpy(windows).split(batch_size)
+        features = torch.cat([network(batch.to(device)) for batch in batches]).cpu()
+    write_whole(path, save({"features": features.contiguous()}))

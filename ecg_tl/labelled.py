@@ -22,10 +22,14 @@ def labelled_windows(store: Store) -> np.ndarray:
 
 
 def labelled_split(store: Store, test_fraction: float, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the rows of train and of test: rows of one patient, of the same bytes or of one signal on one side."""
+    """Give the rows of train and of test, each of the `labelled_groups` on one side."""
     assert store.rhythm is not None
-    groups = _read(store.path, store.content_sha256)[1]
-    return stratified_split(store.rhythm, groups, test_fraction, split_seed)
+    return stratified_split(store.rhythm, labelled_groups(store), test_fraction, split_seed)
+
+
+def labelled_groups(store: Store) -> np.ndarray:
+    """Number the groups, (N,), that a split keeps together: rows of one patient, of the same bytes or of one signal."""
+    return _read(store.path, store.content_sha256)[1]
 
 
 @lru_cache(maxsize=1)
@@ -49,7 +53,7 @@ def rows_in_corpus(bundle: EncoderBundle, store: Store, rows: np.ndarray) -> np.
     return None if found is None else np.array(found, dtype=np.int64)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=16)  # a sweep may go round several splits
 def _overlap(
     encoder: Path,
     corpus_sha256: str,

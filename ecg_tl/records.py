@@ -82,7 +82,7 @@ class RunRecord:
 
 def fraction_name(fraction: float) -> str:
     """Write a fraction as it compares and as its folder is called: 1, 0.5, 0.25."""
-    return format(fraction, "g")
+    return format(fraction, ".15g")
 
 
 def run_name(cell: Cell) -> str:

@@ -124,7 +124,7 @@ def random_state() -> dict[str, Any]:
     name, keys, *rest = np.random.get_state()  # noqa: NPY002 - others may draw from it
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         "numpy": (name, np.asarray(keys).tolist(), *rest),
         "python": random.getstate(),
     }
@@ -133,7 +133,7 @@ def random_state() -> dict[str, Any]:
 def set_random_state(state: dict[str, Any]) -> None:
     """Put the generators into the states that `random_state` gave."""
     torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+    for device, cuda in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):  # it may be fewer now
+        torch.cuda.set_rng_state(cuda, device)
     np.random.set_state(state["numpy"])  # noqa: NPY002
     random.setstate(state["python"])

@@ -14,7 +14,8 @@ from scipy.sparse.csgraph import connected_components
 class Draw:
     """The rows of a labelled store that one cell uses.
 
-    train: (round(fraction * n),) rows, with repeats. out_of_bag: training rows that the draw left out. test: rows.
+    train: (round(fraction * n),) rows, with repeats. out_of_bag: training rows of groups that the draw left out, at
+    most as many as test. test: rows.
     """
 
     train: np.ndarray
@@ -88,12 +89,20 @@ def stratified_split(
     return np.flatnonzero(~in_test[member]), np.flatnonzero(in_test[member])
 
 
-def bootstrap(train: np.ndarray, test: np.ndarray, fraction: float, seed: int, every: np.ndarray | None = None) -> Draw:
+def bootstrap(
+    train: np.ndarray,
+    test: np.ndarray,
+    groups: np.ndarray,
+    fraction: float,
+    seed: int,
+    every: np.ndarray | None = None,
+) -> Draw:
     """Draw round(fraction * n) training rows with replacement; the rest, cut to the test set's size, is out of bag.
 
-    train, test: rows of the two sides. The draw depends on fraction and seed alone, never on the init. every: the
-    rhythm of each row of the store; given, each rhythm among the training rows is drawn at least once.
-    ValueError if the draw would hold no record, or has not the room for each rhythm.
+    train, test: rows of the two sides. groups: (N,) of each row of the store; a row whose group was drawn from is not
+    out of bag. The draw depends on fraction and seed alone, never on the init. every: the rhythm of each row of the
+    store; given, each rhythm among the training rows is drawn at least once. ValueError if the draw would hold no
+    record, or has not the room for each rhythm.
     """
     rng = np.random.default_rng(seed)
     size = round(fraction * len(train))
@@ -102,7 +111,8 @@ def bootstrap(train: np.ndarray, test: np.ndarray, fraction: float, seed: int, e
     drawn = rng.integers(0, len(train), size)
     if every is not None:
         drawn = _with_every(drawn, every[train], rng)
-    left_out = rng.permutation(np.setdiff1d(np.arange(len(train)), drawn))[: len(test)]
+    left_out = np.flatnonzero(~np.isin(groups[train], groups[train[drawn]]))
+    left_out = rng.permutation(left_out)[: len(test)]
     return Draw(train[drawn], train[np.sort(left_out)], test)
 
 

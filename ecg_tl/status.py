@@ -17,7 +17,7 @@ from ecg_tl.asked import read_asked
 from ecg_tl.config import StatusConfig
 from ecg_tl.failures import failure_of
 from ecg_tl.locks import is_held
-from ecg_tl.records import Cell, fraction_name, read_record, run_folder
+from ecg_tl.records import Cell, fraction_name, read_record, run_folder, run_name
 
 STATES = ("done", "running", "failed", "interrupted", "missing")
 
@@ -52,14 +52,20 @@ def status_of(study_folder: Path) -> list[CellStatus]:
     done: it has its record; running: a living process holds its lock; failed: its last attempt left an error;
     interrupted: it was begun, and the same command goes on with it; missing: it was not begun.
     """
-    found = {_cell_of(path.parent) for path in study_folder.glob("runs/*/*/*/config.yaml")}
+    there = (_cell_of(path.parent) for path in study_folder.glob("runs/*/*/*/config.yaml"))
+    found = {cell for cell in there if cell}
     order = sorted({*read_asked(study_folder), *found}, key=lambda cell: (cell.init, -cell.fraction, *cell[2:]))
     return [_status(cell, run_folder(study_folder, cell)) for cell in order]
 
 
-def _cell_of(folder: Path) -> Cell:
+def _cell_of(folder: Path) -> Cell | None:
+    """Read a cell off its folder; None if it is called otherwise than a run is, as a copy that somebody kept."""
     seed, _, split_seed = folder.name.partition("-split")
-    return Cell(folder.parent.parent.name, float(folder.parent.name), int(seed), int(split_seed or 0))
+    try:
+        cell = Cell(folder.parent.parent.name, float(folder.parent.name), int(seed), int(split_seed or 0))
+    except ValueError:
+        return None
+    return cell if run_name(cell) == "/".join(folder.parts[-3:]) else None
 
 
 def _status(cell: Cell, folder: Path) -> CellStatus:

@@ -15,11 +15,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 class Sweep:
     """What an entry does about a sweep as a whole, given the config object of every cell.
 
-    begin: raises ValueError or OSError if nothing should be run. unfinished: names the cells that are not done, and
+    begin: raises ValueError or OSError if nothing should be run; it is told whether the cells run on this machine.
+    unfinished: names the cells that are not done, and
     says why not; it looks at files, since cells may run in other processes and on other machines.
     """
 
-    begin: Callable[[list[Any]], None]
+    begin: Callable[[list[Any], bool], None]
     unfinished: Callable[[list[Any]], dict[str, str]]
 
     def report(self, configs: list[Any]) -> None:

@@ -48,7 +48,7 @@ def tracked(
     "wandb": group is the study and job type the init. WANDB_MODE decides between online, offline and disabled; unset,
     it is online with an account and offline without, so that nothing is ever asked. Offline runs lie in folder/wandb.
     A run that was interrupted goes on under its run_id: online at once, offline once both parts are synced with
-    WANDB_RESUME=allow. "tensorboard": folder/tensorboard/JOB_TYPE/TAGS.
+    WANDB_RESUME=allow. "tensorboard": folder/tensorboard/JOB_TYPE/TAGS. ValueError if W&B cannot be reached or refuses.
     """
     run_name = "/".join([job_type, *tags])
     if name == "csv":
@@ -60,22 +60,27 @@ def tracked(
     else:
         mode: Any = os.environ.get("WANDB_MODE") or ("online" if has_account() else "offline")
         folder.mkdir(parents=True, exist_ok=True)
-        run = wandb.init(
-            id=run_id,
-            resume="allow",
-            name=run_name,
-            dir=folder.resolve(),  # its own process may stand elsewhere
-            project=project,
-            entity=entity,
-            group=study,
-            job_type=job_type,
-            tags=tags,
-            config=config,
-            mode=mode,
-            reinit="finish_previous",
-            # records name the versions that matter; listing every package takes 0.12 s a cell
-            settings=wandb.Settings(silent=True, console="off", x_save_requirements=False),
-        )
+        try:
+            run = wandb.init(
+                id=run_id,
+                resume="allow",
+                name=run_name,
+                dir=folder.resolve(),  # its own process may stand elsewhere
+                project=project,
+                entity=entity,
+                group=study,
+                job_type=job_type,
+                tags=tags,
+                config=config,
+                mode=mode,
+                reinit="finish_previous",
+                # records name the versions that matter; listing every package takes 0.12 s a cell
+                settings=wandb.Settings(silent=True, console="off", x_save_requirements=False),
+            )
+        except wandb.Error as error:
+            raise ValueError(
+                f"logger=wandb: {error}; set WANDB_MODE=offline to send the runs later, or give logger=csv"
+            ) from error
         code = 1
         try:
             yield [WandbLogger(experiment=run)]

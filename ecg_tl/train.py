@@ -25,7 +25,7 @@ from ecg_tl.features import FixedNetwork, cached_features
 from ecg_tl.hardware import check_accelerator, choose_precision, device_name, use_threads, versions
 from ecg_tl.identity import fingerprint, read_config, refuse_change, replacing, settings_of, write_config
 from ecg_tl.initialise import PRETRAINED, classifier_network
-from ecg_tl.labelled import labelled_split, labelled_windows, note_lead, rows_in_corpus
+from ecg_tl.labelled import labelled_groups, labelled_split, labelled_windows, note_lead, rows_in_corpus
 from ecg_tl.locks import held, is_held
 from ecg_tl.modules import RhythmClassifier
 from ecg_tl.networks import Architecture
@@ -72,16 +72,18 @@ def main(config: TrainConfig) -> None:
             _train(config, store, bundle, overlap, study_folder, folder)
 
 
-def begin(configs: list[TrainConfig]) -> None:
+def begin(configs: list[TrainConfig], here: bool) -> None:
     """Check what the cells of a sweep share, and those finished, before the first is begun; note what was asked for.
 
+    here: whether they run on this machine, whose GPUs are looked at only then.
     ValueError or OSError as `main` raises them, or if two runs of the sweep would fill one cell.
     """
     stores: dict[tuple[Any, ...], Store] = {}
     bundles: dict[Path, EncoderBundle] = {}
     asked: dict[Path, list[Cell]] = {}
     for config in configs:
-        check_accelerator(config.trainer.accelerator)
+        if here:
+            check_accelerator(config.trainer.accelerator)
         source = (config.outputs, config.data.path, config.data.records, config.data.seed)
         store = stores[source] = stores.get(source) or _labelled_store(config)
         bundle = None
@@ -90,7 +92,7 @@ def begin(configs: list[TrainConfig]) -> None:
         _done(config, store, bundle)
         cells = asked.setdefault(Path(config.outputs) / config.study, [])
         if _cell(config) in cells:
-            raise ValueError(f"{_name(config)}: asked for twice, with other settings; give each its own study=")
+            raise ValueError(f"{_name(config)}: asked for twice; give it once, or each of the settings its own study=")
         cells.append(_cell(config))
     for study_folder, cells in asked.items():
         note_asked(study_folder, cells)
@@ -244,7 +246,7 @@ def _train(
                 ModelCheckpoint(
                     folder / "checkpoints",
                     "selected",
-                    monitor="oob_f1",
+                    monitor="oob_f1" if len(data.draw.out_of_bag) else None,  # None: the last epoch
                     mode="max",
                     save_weights_only=True,
                     enable_version_counter=False,
@@ -279,13 +281,14 @@ def _inputs(config: TrainConfig, store: Store, fixed: FixedNetwork | None) -> La
     """Gather what the cell trains and tests on: windows, or the features that a fixed network sees in them."""
     if fixed:
         features = Path(config.outputs) / "features"
-        inputs = cached_features(fixed, lambda: labelled_windows(store), store.content_sha256, features)
+        device = "cuda" if config.trainer.accelerator == "gpu" else "cpu"
+        inputs = cached_features(fixed, lambda: labelled_windows(store), store.content_sha256, features, device)
     else:
         inputs = torch.from_numpy(labelled_windows(store))
     assert store.rhythm is not None
     every = store.rhythm if config.every_rhythm else None
     split = labelled_split(store, config.data.test_fraction, config.split_seed)
-    draw = bootstrap(*split, config.fraction, config.seed, every)
+    draw = bootstrap(*split, labelled_groups(store), config.fraction, config.seed, every)
     return LabelledInputs(inputs, torch.from_numpy(store.rhythm.astype(np.int64)), draw, config.batch_size, config.seed)
 
 

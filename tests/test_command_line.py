@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ecg_tl import command_line
 from ecg_tl.checks import nearest
 from ecg_tl.config import TrainConfig
+from tests.commands import refused
 from tests.fabricate import labelled_store
 
 
@@ -28,6 +32,8 @@ REFUSED = {
     ("train", "++sede=1"): "sede: no such key; did you mean seed?",
     ("train", "init=transfr"): "image, random, transfer; did you mean transfer?",
     ("train", "experiment=dmo"): "experiment=dmo: not one of default, demo, paper, public; did you mean demo?",
+    ("train", "-m", "init=glob(*)"): "init=glob(*): glob is not taken here; name the values",
+    ("train", "hydra/launcher=local"): "hydra/launcher=local: runs the cells of a sweep; add -m",
     ("train", "fraction=0"): "fraction=0: must lie above 0 and at most at 1",
     ("train", "fraction=1.5"): "fraction=1.5: must lie above 0 and at most at 1",
     ("train", "fraction=nan"): "fraction=nan: must lie above 0",
@@ -182,3 +188,33 @@ def test_another_broken_pipe_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys
     with pytest.raises(SystemExit):
         command_line.run("prepare", task)
     assert "error: a pipe of somebody else's" in capsys.readouterr().err
+
+
+def test_a_training_that_is_told_to_end_does_not_pass_for_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def task(_: object) -> None:
+        raise SIGTERMException
+
+    monkeypatch.setattr(sys, "argv", ["ecg_tl.train", "init=random"])
+    with pytest.raises(SystemExit) as stopped:
+        command_line.run("train", task)
+    assert stopped.value.code == 143
+    assert "the same command again goes on from there" in capsys.readouterr().err
+
+
+def test_a_cluster_may_have_the_gpus_that_this_machine_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (tmp_path / "srun").write_text("")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(command_line, "find_spec", lambda _: True)
+    monkeypatch.setattr(command_line, "_hydra", lambda *_: None)
+    store = labelled_store(tmp_path / "s.h5", records=30)
+    words = ("-m", "trainer=gpu", "init=random", "seed=0,1", f"data.path={store.path}", f"outputs={tmp_path}")
+    refused("train", *words)
+    assert "trainer.accelerator=gpu: torch sees no CUDA device" in capsys.readouterr().err
+    refused("train", *words, "hydra/launcher=slurm")
+    assert "error: 2 of 2 cells failed" in capsys.readouterr().err  # they were handed to the launcher, here to nobody

@@ -78,7 +78,7 @@ def test_too_few_records_for_a_test_set() -> None:
 @pytest.mark.parametrize(("fraction", "size"), [(1, 200), (0.5, 100), (0.25, 50), (0.013, 3)])
 def test_a_draw_is_with_replacement_and_leaves_the_rest_out_of_bag(fraction: float, size: int) -> None:
     train, test = np.arange(100, 300), np.arange(50)
-    draw = bootstrap(train, test, fraction, seed=3)
+    draw = bootstrap(train, test, np.arange(300), fraction, seed=3)
     expected = train[np.random.default_rng(3).integers(0, 200, size)]
     assert draw.train.tolist() == expected.tolist()
     assert draw.test.tolist() == test.tolist()
@@ -86,8 +86,18 @@ def test_a_draw_is_with_replacement_and_leaves_the_rest_out_of_bag(fraction: flo
     assert len(draw.out_of_bag) == len(set(draw.out_of_bag)) == min(50, 200 - len(set(draw.train)))
 
 
+def test_nothing_of_a_patient_that_was_drawn_is_out_of_bag() -> None:
+    patient = np.repeat(np.arange(40), 4)
+    train, test = np.flatnonzero(patient >= 8), np.flatnonzero(patient < 8)
+    for fraction, some in ((0.25, True), (1, False)):
+        draw = bootstrap(train, test, patient, fraction, seed=0)
+        left_out = set(range(8, 40)) - set(patient[draw.train])
+        assert set(patient[draw.out_of_bag]) <= left_out
+        assert bool(left_out) == bool(len(draw.out_of_bag)) == some
+
+
 def test_a_draw_is_the_same_for_a_seed_and_another_for_another() -> None:
-    sides = np.arange(100, 300), np.arange(50)
+    sides = np.arange(100, 300), np.arange(50), np.arange(300)
     first, again, other = (bootstrap(*sides, 0.5, seed) for seed in (0, 0, 1))
     assert first.train.tolist() == again.train.tolist() != other.train.tolist()
     assert first.out_of_bag.tolist() == again.out_of_bag.tolist()
@@ -97,7 +107,8 @@ def test_a_draw_can_be_made_to_hold_each_rhythm_and_differs_by_no_more_than_that
     train, test = np.arange(100, 200), np.arange(100)
     rhythm = np.array([0] * 190 + [1] * 6 + [2] * 3 + [3])
     for seed in range(20):
-        plain, every = bootstrap(train, test, 0.1, seed), bootstrap(train, test, 0.1, seed, rhythm)
+        sides = train, test, np.arange(200)
+        plain, every = bootstrap(*sides, 0.1, seed), bootstrap(*sides, 0.1, seed, rhythm)
         assert set(rhythm[every.train]) == {0, 1, 2, 3}
         assert len(every.train) == len(plain.train) == 10
         missing = {0, 1, 2, 3} - set(rhythm[plain.train])
@@ -108,9 +119,9 @@ def test_a_draw_can_be_made_to_hold_each_rhythm_and_differs_by_no_more_than_that
 
 def test_a_draw_too_small_for_each_rhythm_is_refused() -> None:
     with pytest.raises(ValueError, match=r"every_rhythm=true: 2 records drawn cannot hold 3 rhythms; raise fraction"):
-        bootstrap(np.arange(20), np.arange(2), 0.1, 0, np.arange(20) % 3)
+        bootstrap(np.arange(20), np.arange(2), np.arange(20), 0.1, 0, np.arange(20) % 3)
 
 
 def test_a_fraction_of_no_record_is_refused() -> None:
     with pytest.raises(ValueError, match=r"fraction=0\.001: no record of 100 left"):
-        bootstrap(np.arange(100), np.arange(5), 0.001, 0)
+        bootstrap(np.arange(100), np.arange(5), np.arange(100), 0.001, 0)

@@ -12,7 +12,7 @@ from ecg_tl import command_line, locks, train
 from ecg_tl.asked import note_asked, read_asked
 from ecg_tl.locks import held
 from ecg_tl.records import Cell
-from ecg_tl.status import CellStatus, seconds_left
+from ecg_tl.status import CellStatus, seconds_left, status_of
 from tests.commands import run
 from tests.fabricate import labelled_store
 from tests.test_command_line import told
@@ -81,7 +81,7 @@ def test_what_all_cells_share_is_refused_before_any_is_run(tmp_path: Path, capsy
     labelled_store(tmp_path / "data.h5", records=60)
     with pytest.raises(SystemExit):
         run("train", *SWEEP, "learning_rate=0.1,0.2", "data.path=data.h5", f"outputs={tmp_path / 'out'}")
-    assert "random/1/0: asked for twice, with other settings" in capsys.readouterr().err
+    assert "random/1/0: asked for twice; give it once" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -117,3 +117,12 @@ def test_time_left_goes_by_cells_alike() -> None:
     assert seconds_left([*done, status("random", 1.0, "missing")]) == 15
     assert seconds_left([*done, status("random", 0.5, "failed"), status("transfer", 1.0, "missing")]) == 15 + 11
     assert seconds_left([*done, status("random", 1.0, "running"), status("random", 1.0, "running")]) == 15
+
+
+def test_a_copy_of_a_run_that_somebody_kept_is_no_cell(tmp_path: Path) -> None:
+    for name in ("0", "0.bak", "00"):
+        (tmp_path / "runs" / "random" / "1" / name).mkdir(parents=True)
+        (tmp_path / "runs" / "random" / "1" / name / "config.yaml").touch()
+    (tmp_path / "runs" / "random" / "0.3333333" / "0").mkdir(parents=True)
+    (tmp_path / "runs" / "random" / "0.3333333" / "0" / "config.yaml").touch()
+    assert [each.cell for each in status_of(tmp_path)] == [Cell("random", 1, 0, 0), Cell("random", 0.3333333, 0, 0)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -460,3 +461,21 @@ def test_a_study_without_files_uses_the_embedded_sets(tmp_path: Path) -> None:
     assert len(made) == 2
     run("tables", outputs, "study=e")
     assert "Synthetic data" in (tmp_path / "e" / "tables" / "table2.md").read_text()
+
+
+def test_a_cell_that_diverges_is_no_result(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused("train", *cell(root, "init=random", "learning_rate=1e20"), f"outputs={tmp_path}")
+    assert re.search(r"learning_rate=1e\+20: the \w+ loss became \w+ in epoch 1; lower it", capsys.readouterr().err)
+    assert not (tmp_path / "s" / "runs" / "random" / "1" / "0" / "record.json").exists()
+
+
+def test_where_no_record_is_out_of_bag_the_last_epoch_is_selected(tmp_path: Path) -> None:
+    """Two records a patient, and so many draws that every patient is drawn from."""
+    store = labelled_store(tmp_path / "data.h5", records=12)
+    groups = np.arange(12) % 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "labelled_groups", lambda _: groups)
+        run("train", f"outputs={tmp_path}", "study=s", *TINY, f"data.path={store.path}", "init=random", "epochs=3")
+    record = read_records(tmp_path / "s")[0]
+    assert (record.n_out_of_bag, record.selected_epoch) == (0, 3)
+    assert (tmp_path / "s" / "runs" / "random" / "1" / "0" / "checkpoints" / "selected.ckpt").is_file()

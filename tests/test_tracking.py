@@ -155,3 +155,15 @@ def test_a_logger_that_is_not_installed_is_refused_with_the_remedy(monkeypatch: 
     monkeypatch.setattr(group_config, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match=r"logger=tensorboard: not installed; pip install -e '\.\[tensorboard\]'"):
         group_config.LoggerConfig("tensorboard")
+
+
+def test_wandb_that_cannot_be_reached_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(**_: object) -> None:
+        raise wandb.errors.CommError("timed out")
+
+    monkeypatch.setattr(wandb, "init", unreachable)
+    with (
+        pytest.raises(ValueError, match="logger=wandb: timed out; set WANDB_MODE=offline"),
+        tracked("wandb", **CELL, folder=tmp_path),
+    ):
+        pass
