@@ -5,12 +5,13 @@ python benchmarks/gpu.py [--accelerator gpu|cpu] [--width 64] [--records 10646] 
 Fabricates a labelled set of the size of Shaoxing's and times: a step of classifier and autoencoder, eager and
 under torch.compile; a whole cell as `train` does it, by the difference of longer and shorter ones; and several cells at
 once on one GPU. GFLOP/s counts convolutions and linear layers, and is put beside a large bfloat16 matrix product. From
-the epoch's time it projects the 90 cells of 150 epochs. --accelerator cpu with a small width tries the script out.
+the times it projects the 90 cells of 150 epochs. --accelerator cpu with a small width tries the script out.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -54,7 +55,8 @@ def steps(
     return work
 
 
-def step_rates(width: int, device: str, precision: str, peak: float) -> None:
+def step_rates(width: int, device: str, precision: str, peak: float) -> tuple[float, float]:
+    """Time the steps; give the GFLOP of a window that is trained on, and of one that is only classified."""
     windows = torch.randn(BATCH, WINDOW, device=device)
     rhythm = torch.randint(RHYTHMS, (BATCH,), device=device)
     architecture = Architecture(width=width)
@@ -71,11 +73,12 @@ def step_rates(width: int, device: str, precision: str, peak: float) -> None:
     def give_back(forward: nn.Module) -> Tensor:
         return functional.mse_loss(forward(windows).float(), windows)
 
+    counted = {}
     for name, build, loss in (("classifier", classifier, classify), ("pretraining", autoencoder, give_back)):
         sides = {
             kind: steps(build(), loss, device, precision, compiled=kind == "compiled") for kind in ("eager", "compiled")
         }
-        per_window = gflop(sides["eager"]) / (STEPS * BATCH)
+        per_window = counted[name] = gflop(sides["eager"]) / (STEPS * BATCH)
         for kind, seconds in in_turn(sides, 5).items():
             rate = STEPS * BATCH / seconds
             print(
@@ -83,6 +86,9 @@ def step_rates(width: int, device: str, precision: str, peak: float) -> None:
                 f"{rate * per_window:,.0f} GFLOP/s, {100 * rate * per_window / peak:.0f} % of the matrix peak",
                 flush=True,
             )
+    network = classifier().to(device).eval()
+    with torch.inference_mode():
+        return counted["classifier"], gflop(lambda: network(windows)) / BATCH
 
 
 def make_store(path: Path, records: int) -> None:
@@ -93,11 +99,13 @@ def make_store(path: Path, records: int) -> None:
             writer.append(ecg, f"p{record}", f"r{record}", 0.0, f"R{record % RHYTHMS}")
 
 
-def cell(accelerator: str, width: int, data: Path, out: Path, name: str, epochs: int, fraction: float) -> list[str]:
+def cell(
+    accelerator: str, width: int, data: Path, out: Path, name: str, epochs: int, fraction: float, init: str = "random"
+) -> list[str]:
     return [
         *(sys.executable, "-m", "ecg_tl.train", "experiment=paper", f"trainer={accelerator}", f"model.width={width}"),
-        *(f"data.path={data}", f"outputs={out}", f"study={name}", "logger=csv", "init=random"),
-        *(f"epochs={epochs}", f"fraction={fraction:g}"),
+        *(f"data.path={data}", f"outputs={out}", f"study={name}", "logger=csv", f"init={init}"),
+        *("init.weights=random", f"epochs={epochs}", f"fraction={fraction:g}"),
     ]
 
 
@@ -115,24 +123,36 @@ def main(accelerator: str, width: int, records: int, at_once: list[int], short: 
     dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
     peak = matrix_peak(dtype, device, size=8192 if accelerator == "gpu" else 1024)
     print(f"{device_name(accelerator)}, torch {torch.__version__}, {precision}, matrix peak {peak:,.0f} GFLOP/s")
-    step_rates(width, device, precision, peak)
+    trained_gflop, classified_gflop = step_rates(width, device, precision, peak)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         make_store(root / "data.h5", records)
         build = partial(cell, accelerator, width, root / "data.h5", root / "out")
         together([build("warm", 1, 0.05)])
-        epoch_s = {}
-        for fraction in FRACTIONS:
-            took = {n: seconds_of(partial(together, [build(f"{fraction}-{n}", n, fraction)])) for n in (short, long)}
-            epoch_s[fraction] = (took[long] - took[short]) / (long - short)
-            start_s = took[short] - short * epoch_s[fraction]
-            print(
-                f"a cell at {fraction:.0%}: {epoch_s[fraction]:.2f} s an epoch, evaluation and checkpoint included; "
-                f"{start_s:.1f} s beside; {start_s + EPOCHS * epoch_s[fraction]:.0f} s for {EPOCHS} epochs",
-                flush=True,
-            )
-        projected = sum(2 * SEEDS * EPOCHS * seconds for seconds in epoch_s.values())
-        print(f"60 cells of random and transfer, one after the other, starts excluded: {projected / 60:.0f} min")
+        together([build("warm", 1, 0.05, "image")])  # which computes the features of all records
+        study_s = 0.0
+        for init, cells in (("random", 2 * SEEDS), ("image", SEEDS)):  # transfer trains what random does
+            for fraction in FRACTIONS:
+                took = {
+                    n: seconds_of(partial(together, [build(f"{fraction}-{n}", n, fraction, init)]))
+                    for n in (short, long)
+                }
+                epoch_s = (took[long] - took[short]) / (long - short)
+                start_s = took[short] - short * epoch_s
+                study_s += cells * (start_s + EPOCHS * epoch_s)
+                share = ""
+                if init == "random":
+                    n_train = round(0.8 * fraction * records)
+                    left_out = 0.8 * records * math.exp(-fraction)
+                    n_classified = 0.2 * records + min(0.2 * records, left_out)
+                    work_gflop = n_train * trained_gflop + n_classified * classified_gflop
+                    share = f", {100 * work_gflop / epoch_s / peak:.0f} % of the matrix peak"
+                print(
+                    f"a cell of {init} at {fraction:.0%}: {epoch_s:.2f} s an epoch, evaluation and checkpoint included"
+                    f"{share}; {start_s:.1f} s beside; {start_s + EPOCHS * epoch_s:.0f} s for {EPOCHS} epochs",
+                    flush=True,
+                )
+        print(f"90 cells of {EPOCHS} epochs, each a process, one after the other: {study_s / 60:.0f} min", flush=True)
         for count in at_once:
             commands = [build(f"at-once-{count}-{n}", long, 0.25) for n in range(count)]
             seconds = seconds_of(partial(together, commands))

@@ -27,6 +27,7 @@ import lightning
 import numpy as np
 import plain
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from measure import ROOT, command, gflop, in_turn, matrix_peak, seconds_of
 from torch import Tensor, nn
 from torch.nn import functional
@@ -198,7 +199,7 @@ def lightning_share(repeats: int) -> None:
     windows, rhythm = torch.randn(n + 256, WINDOW), torch.randint(RHYTHMS, (n + 256,))
     rows = np.arange(n + 256)
     data = LabelledInputs(
-        windows, rhythm, Draw(train=rows[:n], out_of_bag=rows[n : n + 128], test=rows[n + 128 :]), 32, seed=0
+        windows, rhythm, Draw(train=rows[:n], out_of_bag=rows[n : n + 128], test=rows[n + 128 :]), BATCH, seed=0
     )
     architecture = Architecture(width=8, kernel=9, late_kernel=5)
 
@@ -223,7 +224,11 @@ def lightning_share(repeats: int) -> None:
                 precision=PRECISION,
                 max_epochs=epochs,
                 logger=False,
-                callbacks=[LearningCurve(), Resume(Path(name), {}, 0.0)],
+                callbacks=[
+                    LearningCurve(),
+                    ModelCheckpoint(Path(name), "selected", monitor="oob_f1", mode="max", save_weights_only=True),
+                    Resume(Path(name), {}, 0.0),
+                ],
                 plugins=[WholeCheckpoints()],
                 enable_progress_bar=False,
                 enable_model_summary=False,
@@ -290,18 +295,11 @@ with StoreWriter(out, 2500, "II", ("SR", "SB"), {"format": "random"}, {}) as wri
     with tempfile.TemporaryDirectory() as name:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "WANDB_MODE": "disabled"}
         subprocess.run([sys.executable, "-c", script, f"{name}/data.h5"], env=environment, check=True)
-        words = (
-            "init=random",
-            f"data.path={name}/data.h5",
-            "epochs=1",
-            "fraction=0.05",
-            "model.width=8",
-            "model.kernel=9",
-        )
+        words = ("init=random", f"data.path={name}/data.h5", "epochs=1", "fraction=0.05")
         command = [sys.executable, "-m", "ecg_tl.train", *words, f"outputs={name}", "logger=csv"]
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"training on 10,646 rows of 2,500 samples: {peak:,.0f} MiB at most", flush=True)
+    print(f"training on 10,646 rows of 2,500 samples, width 16: {peak:,.0f} MiB at most", flush=True)
 
 
 def main(repeats: int, parts: list[str]) -> None:

@@ -41,6 +41,12 @@ def choose_precision(precision: str, accelerator: str) -> Precision:
     return "bf16-mixed" if native else "32-true"
 
 
+@cache
+def say_precision(precision: Precision, accelerator: str) -> None:
+    """Print, once a process, what `choose_precision` came to."""
+    print(f"computing in {precision} on {device_name(accelerator)}", flush=True)
+
+
 def device_name(accelerator: str) -> str:
     """Name the GPU, or the processor and the threads in use."""
     if accelerator == "gpu":

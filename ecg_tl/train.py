@@ -22,7 +22,14 @@ from ecg_tl.datamodules import LabelledInputs
 from ecg_tl.embedded import synthetic_records
 from ecg_tl.failures import failure_of, noted
 from ecg_tl.features import FixedNetwork, cached_features
-from ecg_tl.hardware import check_accelerator, choose_precision, device_name, use_threads, versions
+from ecg_tl.hardware import (
+    check_accelerator,
+    choose_precision,
+    device_name,
+    say_precision,
+    use_threads,
+    versions,
+)
 from ecg_tl.identity import fingerprint, read_config, refuse_change, replacing, settings_of, write_config
 from ecg_tl.initialise import PRETRAINED, classifier_network
 from ecg_tl.labelled import labelled_groups, labelled_split, labelled_windows, note_lead, rows_in_corpus
@@ -166,6 +173,7 @@ def _train(
     data = _inputs(config, store, fixed)
     curve = LearningCurve()
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
+    say_precision(precision, config.trainer.accelerator)
     settings = settings_of(asdict(config))
     made_with = {"data": store.content_sha256, "encoder": bundle and bundle.sha256, "weights": weights}
     resume = Resume(folder, settings | made_with | {"precision": precision} | versions(), began_s)
