@@ -15,7 +15,7 @@ from ecg_tl.sources import Exclusion, Recording, Signal
 from ecg_tl.sources.csv import PlainFiles, holds_one_recording
 from ecg_tl.sources.wfdb import find_headers, open_signal
 from ecg_tl.store import open_store, to_units
-from ecg_tl.waveform import WINDOW, centre_window
+from ecg_tl.waveform import RATE_HZ, WINDOW, centre_window
 
 _BLOCK_ROWS = 256
 
@@ -99,7 +99,8 @@ def _of_plain_files(path: Path, said: Said) -> Input:
             lead=said.lead,
             column=said.column,
             trust_unit=said.trust_unit,
-            one_recording=path.is_file() and holds_one_recording(path, said.lead or ""),
+            one_recording=path.is_file() and holds_one_recording(path, said.lead or "", said.column),
+            row_s=WINDOW / RATE_HZ,
         )
     except ValueError as error:
         # The source names its keys as `prepare` has them.

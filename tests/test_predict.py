@@ -78,6 +78,40 @@ def test_plain_numbers_give_what_the_model_gives(kind: str, unit: str, model: Pa
     assert table["record"].unique().tolist() == (["0", "1"] if kind == "table" else ["x"])
 
 
+@pytest.mark.parametrize("name", ["x.csv", "bare.csv", "x.npy"])
+def test_a_column_of_a_file_is_one_recording(name: str, model: Path, tmp_path: Path) -> None:
+    columns = np.stack([np.arange(SIGNAL_MV.size) / 360, SIGNAL_MV], axis=1)
+    np.save(tmp_path / "x.npy", columns)
+    pd.DataFrame(columns, columns=["time", "ecg"]).to_csv(tmp_path / "x.csv", index=False)
+    pd.DataFrame(columns).to_csv(tmp_path / "bare.csv", index=False, header=False)
+    table = predicted(model, f"input={tmp_path / name}", "rate_hz=360", "unit=mV", "lead=II", "column=2")
+    check(table, ecg_tl.load_classifier(model).predict(SIGNAL_MV, 360)[0].numpy())
+    assert set(table["record"]) == {Path(name).stem}
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("narrow.csv", (), "narrow.csv: taken for a table, whose rows of 2 samples are shorter than 8.192 s; if it is"),
+        ("narrow.npy", (), "say which column is the lead with column=1, or 2"),
+        ("wide.csv", ("column=2",), "column=2: {root}/wide.csv is a table of a row a recording; leave column out"),
+        ("wide.npy", ("column=2",), "column=2: {root}/wide.npy is a table of a row a recording; leave column out"),
+        ("named.csv", ("column=2",), "column=2: {root}/named.csv is a table of a row a recording; leave column out"),
+    ],
+)
+def test_a_column_and_a_table_are_not_taken_for_each_other(
+    name: str, words: tuple[str, ...], message: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = np.stack([SIGNAL_MV, SIGNAL_MV], axis=1)
+    np.save(tmp_path / "narrow.npy", narrow)
+    np.save(tmp_path / "wide.npy", narrow.T)
+    pd.DataFrame(narrow, columns=["time", "ecg"]).to_csv(tmp_path / "narrow.csv", index=False)
+    pd.DataFrame(narrow.T).to_csv(tmp_path / "wide.csv", index=False, header=False)
+    pd.DataFrame({"record": ["a", "b", "c"], "ecg": [1, 2, 3]}).to_csv(tmp_path / "named.csv", index=False)
+    refused("predict", f"model={model}", f"input={tmp_path / name}", "rate_hz=360", "unit=mV", "lead=II", *words)
+    assert message.format(root=tmp_path) in capsys.readouterr().err
+
+
 def test_a_store_gives_what_the_model_gives(model: Path, tmp_path: Path) -> None:
     store = labelled_store(tmp_path / "s.h5", records=7)
     table = predicted(model, f"input={store.path}", "batch_size=3")

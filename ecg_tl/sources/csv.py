@@ -14,6 +14,7 @@ table      a CSV or NPY file, (N, L). A CSV column with the header `record` name
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ class PlainFiles:
     path: the folder or the table, as this module says. rate_hz, unit (mV, uV or V) and lead have to be given. labels:
     a CSV `record,rhythm[,patient,age,sex]`, as a path or a name beside the recordings, makes the source labelled;
     patients: a CSV `record,patient[,age,sex]`, is for unlabelled ones. Without either a recording is a patient.
-    column: counted from 1. trust_unit: leave out the check that amplitudes are those of an ECG. one_recording: path is
-    no table but a file as those in a folder.
+    column: counted from 1, of the files in a folder. trust_unit: leave out the check that amplitudes are those of an
+    ECG. one_recording: path is no table but a file as those in a folder. row_s: seconds that a table's rows have at
+    least.
     FileNotFoundError if path or table is missing; ValueError naming what was not said, or if nothing can be made of
     the files, or if the median peak-to-peak of up to 200 recordings is none of an ECG.
     """
@@ -59,6 +61,7 @@ class PlainFiles:
         column: int | None = None,
         trust_unit: bool = False,
         one_recording: bool = False,
+        row_s: float = 0.0,
     ) -> None:
         if rate_hz is None or not rate_hz > 0:
             raise ValueError(
@@ -80,7 +83,14 @@ class PlainFiles:
             optional = tuple(name for name in ("patient", "age", "sex") if name != key)
             self._table = read_table(self.table_path, ("record", key), optional)
         by_file = one_recording or self.path.is_dir()
+        if column is not None and not by_file:
+            raise ValueError(f"source.column={column}: {path} is a table of a row a recording; leave source.column out")
         self._reader = _Folder(self.path, lead, column, self.table_path) if by_file else _Rows(self.path)
+        if isinstance(self._reader, _Rows) and self._reader.length < int(row_s * rate_hz):
+            raise ValueError(
+                f"{path}: taken for a table, whose rows of {self._reader.length} samples are shorter than {row_s:g} s; "
+                "if it is one recording, say which column is the lead with source.column=1, or 2 ..."
+            )
         self._recordings = self._reader.names
         known = [self._table[name]["rhythm"] for name in self._recordings if name in self._table] if labels else []
         self.rhythms: tuple[str, ...] = tuple(sorted({rhythm for rhythm in known if rhythm}))
@@ -158,9 +168,10 @@ class PlainFiles:
             )
 
 
-def holds_one_recording(path: Path, lead: str) -> bool:
+def holds_one_recording(path: Path, lead: str, column: int | None = None) -> bool:
     """Tell a file of one recording from a table of rows: it has one column, or a header that names the lead.
 
+    A file of which a column is to be read holds one too, unless its header names records or it is wider than long.
     ValueError if an NPY cannot be read.
     """
     if path.suffix.lower() == ".npy":
@@ -168,9 +179,13 @@ def holds_one_recording(path: Path, lead: str) -> bool:
             shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
         except (ValueError, OSError, EOFError) as error:
             raise ValueError(f"{path}: not an NPY of numbers ({str(error).splitlines()[0]})") from error
-        return len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+        return len(shape) == 1 or (len(shape) == 2 and (shape[1] == 1 or (column is not None and shape[1] <= shape[0])))
     _, first, header = _first_line(path)
-    return len(first) == 1 or (header and lead.casefold() in {name.casefold() for name in first})
+    named = {name.casefold() for name in first} if header else set()
+    if column is None or "record" in named:
+        return len(first) == 1 or lead.casefold() in named
+    with path.open("rb") as file:
+        return sum(1 for _ in islice(file, header, header + len(first))) == len(first)
 
 
 def doubt_of_unit(swings_mv: np.ndarray | list[float]) -> str | None:
@@ -262,6 +277,7 @@ class _Rows:
             raise ValueError(
                 f"{path}: {self._rows.dtype} {shape} is no table (rows, samples); put recordings in a folder"
             )
+        self.length = self._rows.shape[1]
         self.names = names or [str(index) for index in range(len(self._rows))]
         self._place = {name: index for index, name in enumerate(self.names)}
         if len(self._place) < len(self.names):
