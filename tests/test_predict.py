@@ -16,7 +16,7 @@ import ecg_tl
 from ecg_tl.bundle import save_bundle, save_classifier
 from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.predict import predict
-from ecg_tl.predict_input import Window
+from ecg_tl.predict_input import Said, Window, open_input
 from ecg_tl.waveform import FILTER, centre_window, normalise
 from tests.commands import refused, run
 from tests.fabricate import ecg_mv, labelled_store, wfdb_records, write_wfdb
@@ -173,6 +173,37 @@ def test_unfit_windows_say_why_and_leave_the_others_alone(model: Path, tmp_path:
     unfit = table[table["reason"] != ""]
     assert set(unfit["rhythm"]) == {"unusable"}
     assert set(unfit[["probability", *RHYTHMS]].to_numpy().ravel()) == {""}
+
+
+def test_a_bad_record_of_a_folder_is_listed_and_the_others_are_predicted(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One without the lead, one cut short, one whose header is nonsense, one in mmHg, and a good one last."""
+    for name in ("b", "e"):
+        write_wfdb(tmp_path / "w", name, {"II": SIGNAL_MV}, 360)
+    write_wfdb(tmp_path / "w", "a", {"V5": SIGNAL_MV}, 360)
+    write_wfdb(tmp_path / "w", "d", {"II": SIGNAL_MV}, 360, unit="mmHg")
+    (tmp_path / "w" / "b.dat").write_bytes((tmp_path / "w" / "b.dat").read_bytes()[:-100])
+    (tmp_path / "w" / "c.hea").write_text("nonsense")
+    table = predicted(model, f"input={tmp_path / 'w'}")
+    out = dict(zip(table["record"], table["reason"], strict=True))
+    assert out == {"a": "no lead II", "b": "unreadable", "c": "unreadable", "d": "unit mmHg", "e": ""}
+    check(table[table["record"] == "e"], ecg_tl.load_classifier(model).predict(SIGNAL_MV, 360)[0].numpy())
+    capsys.readouterr()
+    for name, message in (("b", "b: cannot be read from sample"), ("c", "c.hea: cannot be read, or says no rate")):
+        refused("predict", f"model={model}", f"input={tmp_path / 'w' / name}")
+        assert message in capsys.readouterr().err
+    refused("predict", f"model={model}", f"input={tmp_path / 'w'}", "lead=I")
+    assert "w: none of 5 records can be used; the first: " in (error := capsys.readouterr().err)
+    assert "a: no lead I, only V5; set lead to one of them" in error
+
+
+def test_a_record_that_ends_early_keeps_what_came_before(tmp_path: Path) -> None:
+    header = write_wfdb(tmp_path / "w", "a", {"II": np.tile(SIGNAL_MV, 32)}, 360)
+    header.with_suffix(".dat").write_bytes(header.with_suffix(".dat").read_bytes()[:-200])
+    found = list(open_input(tmp_path / "w", Said(), "II").windows(2048))
+    assert [window.unfit for window in found] == [None] * 146 + ["unreadable"]
+    assert found[-1].start_s == pytest.approx(146 * 8.192)
 
 
 def test_json_says_the_same_as_csv(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import wfdb
 
-from ecg_tl.sources import Exclusion, Recording, Sex, Signal
+from ecg_tl.sources import Exclusion, Recording, Sex, Signal, Unusable
 from ecg_tl.sources.files import provenance
 
 MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
@@ -286,24 +286,28 @@ def _read_file_mv(path: Path, channel: int, per_frame: int, first: int, last: in
 def open_signal(path: Path, lead: str) -> Signal:
     """Find a lead of a record by its name, to be read stretch by stretch; path without .hea.
 
-    ValueError if the header cannot be read, says no rate or length, or has no such lead, and when read, if the unit is
-    no voltage.
+    Unusable if the header cannot be read, says no rate or length, or has no such lead, and when read, if the unit is
+    no voltage or the file ends early.
     """
     header = _read_header(path)
     if header is None or not (header.frames_hz > 0 and header.frames):
-        raise ValueError(f"{path}.hea: cannot be read, or says no rate or no length; mend it or take it out")
+        message = f"{path}.hea: cannot be read, or says no rate or no length; mend it or take it out"
+        raise Unusable(message, "unreadable")
     channel = header.channel(lead)
     if channel is None:
-        raise ValueError(f"{path}: no lead {lead}, only {', '.join(header.leads)}; set lead to one of them")
+        message = f"{path}: no lead {lead}, only {', '.join(header.leads)}; set lead to one of them"
+        raise Unusable(message, f"no lead {lead}")
     grain = header.per_frame[channel]
 
     def read_mv(first: int, last: int) -> np.ndarray:
         try:
             ecg_mv = _read_mv(header, channel, first // grain, -(-last // grain))
         except _UnknownUnit as unknown:
-            raise ValueError(f"{path}: unit {unknown} of lead {lead} is no voltage; mend its header") from unknown
+            message = f"{path}: unit {unknown} of lead {lead} is no voltage; mend its header"
+            raise Unusable(message, f"unit {unknown}") from unknown
         except Exception as error:
-            raise ValueError(f"{path}: cannot be read from sample {first} to {last} ({error}); mend it") from error
+            message = f"{path}: cannot be read from sample {first} to {last} ({error}); mend it"
+            raise Unusable(message, "unreadable") from error
         return ecg_mv[: last - first]
 
     return Signal(path.name, header.leads[channel], header.frames_hz * grain, header.frames * grain, read_mv, grain)
