@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_tl.sliding import windows
-from ecg_tl.sources import Exclusion, Recording, Signal, Unusable
+from ecg_tl.sources import Exclusion, Signal, Unusable
 from ecg_tl.sources.csv import PlainFiles, holds_one_recording
 from ecg_tl.sources.wfdb import find_headers, open_signal
 from ecg_tl.store import open_store, to_units
@@ -118,14 +118,7 @@ def _of_plain_files(path: Path, said: Said) -> Input:
         # The source names its keys as `prepare` has them.
         keys = r"\bsource\.(?=(?:path|rate_hz|unit|lead|column|trust_unit)\b)"
         raise ValueError(re.sub(keys, "", str(error))) from error
-    return Input(files.lead, len(files), partial(_slide, (_signal(item) for item in files)))
-
-
-def _signal(item: Recording | Exclusion) -> Signal | Exclusion:
-    if isinstance(item, Exclusion):
-        return item
-    ecg_mv = item.ecg_mv
-    return Signal(item.record, item.lead, item.rate_hz, ecg_mv.size, lambda first, last: ecg_mv[first:last])
+    return Input(files.lead, len(files), partial(_slide, files.signals()))
 
 
 def _slide(signals: Iterable[Signal | Exclusion], step: int, listed: bool = False) -> Iterator[Window]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from ecg_tl.bundle import save_bundle, save_classifier
 from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.predict import predict
 from ecg_tl.predict_input import Said, Window, open_input
+from ecg_tl.sliding import windows
+from ecg_tl.sources import Signal
+from ecg_tl.store import to_units
 from ecg_tl.waveform import FILTER, centre_window, normalise
 from tests.commands import refused, run
 from tests.fabricate import ecg_mv, labelled_store, wfdb_records, write_wfdb
@@ -196,6 +200,25 @@ def test_a_bad_record_of_a_folder_is_listed_and_the_others_are_predicted(
     refused("predict", f"model={model}", f"input={tmp_path / 'w'}", "lead=I")
     assert "w: none of 5 records can be used; the first: " in (error := capsys.readouterr().err)
     assert "a: no lead I, only V5; set lead to one of them" in error
+
+
+@pytest.mark.parametrize("shape", ["one lead", "a column", "by column", "a row"])
+def test_a_long_npy_is_never_in_memory_whole(shape: str, tmp_path: Path) -> None:
+    """Three hours, 22 MB a lead, of which two windows 200 s apart and 16 s on either side are wanted at once."""
+    signal = np.tile(ecg_mv(np.random.default_rng(0), 60, 256).astype(np.float64), 180)
+    two = np.stack([-signal, signal], axis=1)
+    numbers = {"one lead": signal, "a column": two, "by column": np.asfortranarray(two), "a row": two.T}[shape]
+    np.save(path := tmp_path / "x.npy", numbers)
+    tracemalloc.start()
+    given = open_input(path, Said(256, "mV", "II", 2 if "column" in shape else None), "II")
+    found = [window.ecg for window in given.windows(51200)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < signal.nbytes / 2
+    held = Signal("x", "II", 256, signal.size, lambda first, last: signal[first:last].astype(np.float32))
+    expected = [to_units(cut.ecg_mv) for cut in windows(held, 51200)]
+    assert len(expected) == 53
+    np.testing.assert_array_equal(found[-53:], expected)
 
 
 def test_a_record_that_ends_early_keeps_what_came_before(tmp_path: Path) -> None:
