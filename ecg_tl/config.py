@@ -210,6 +210,7 @@ class PredictConfig:
         if self.unit is not None:
             one_of("unit", self.unit, ("mV", "uV", "V"))
         if self.step_s is not None:
+            positive("step_s", self.step_s)
             at_least("step_s", self.step_s, 0.004)
         if self.out is not None and self.out.endswith((".csv", ".json")) and not self.out.endswith(self.format):
             raise ValueError(f"out={self.out}: its name says another format than format={self.format}; change one")

@@ -60,7 +60,7 @@ def open_input(path: Path, said: Said, model_lead: str) -> Input:
     if path.suffix.lower() in (".h5", ".hdf5"):
         _refuse_said(path, said)
         return _of_store(path, said, model_lead)
-    header = path if path.suffix == ".hea" else path.with_name(f"{path.name}.hea")
+    header = path if path.suffix == ".hea" else Path(f"{path}.hea")
     if header.is_file():
         _refuse_said(path, said)
         signal = open_signal(header.with_suffix(""), said.lead or model_lead)
@@ -118,7 +118,12 @@ def _of_plain_files(path: Path, said: Said) -> Input:
         # The source names its keys as `prepare` has them.
         keys = r"\bsource\.(?=(?:path|rate_hz|unit|lead|column|trust_unit)\b)"
         raise ValueError(re.sub(keys, "", str(error))) from error
-    return Input(files.lead, len(files), partial(_slide, files.signals()))
+    if path.is_dir():
+        return Input(files.lead, len(files), partial(_slide, files.signals()))
+    signals = list(files.signals())
+    if len(signals) == 1 and isinstance(signals[0], Exclusion):
+        raise ValueError(f"{path}: cannot be used ({signals[0].reason}); mend it or name another")
+    return Input(files.lead, len(files), partial(_slide, signals))
 
 
 def _slide(signals: Iterable[Signal | Exclusion], step: int, listed: bool = False) -> Iterator[Window]:

@@ -277,6 +277,10 @@ def test_the_strip_figure_names_what_was_found(model: Path, tmp_path: Path) -> N
         (("input={root}/w", "out={root}/p.json"), "its name says another format than format=csv"),
         (("input={root}/many", "figure={root}/f"), "figure: 13 recordings, and a figure shows 1 to 12"),
         (("input={root}/w", "model={root}/encoder"), "encoder: an encoder; load it as one"),
+        (("input={root}/w", "step_s=inf"), "step_s=inf: must be a number above 0"),
+        (("input={root}/w", "step_s=nan"), "step_s=nan: must be a number above 0"),
+        (("input={root}/no.npy", "rate_hz=360", "unit=mV", "lead=II"), "no.npy: cannot be used (empty); mend it"),
+        (("input={root}/png.csv", "rate_hz=360", "unit=mV", "lead=II"), "png.csv: not a CSV in UTF-8"),
     ],
 )
 def test_what_is_unclear_is_refused_and_leaves_nothing(
@@ -284,6 +288,8 @@ def test_what_is_unclear_is_refused_and_leaves_nothing(
 ) -> None:
     write_wfdb(tmp_path / "w", "a", {"II": SIGNAL_MV}, 360)
     np.save(tmp_path / "x.npy", SIGNAL_MV)
+    np.save(tmp_path / "no.npy", SIGNAL_MV[:0])
+    (tmp_path / "png.csv").write_bytes(b"\x89PNG\xff\xfe\n")
     labelled_store(tmp_path / "s.h5", records=3)
     if "many" in words[0]:
         wfdb_records(tmp_path / "many", records=13)
@@ -292,3 +298,17 @@ def test_what_is_unclear_is_refused_and_leaves_nothing(
     refused("predict", f"model={model}", f"out={tmp_path / 'p.csv'}", *(word.format(root=tmp_path) for word in words))
     assert message.format(root=tmp_path) in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_folder_that_one_is_in_can_be_named(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_wfdb(tmp_path / "w", "a", {"II": SIGNAL_MV}, 360).parent)
+    assert set(predicted(model, "input=.")["record"]) == {"a"}
+
+
+def test_a_model_that_does_not_say_its_lead_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    described = model / "bundle.json"
+    said = json.loads(described.read_text())
+    del said["lead"]
+    described.write_text(json.dumps(said))
+    refused("predict", f"model={model}", "input=none")
+    assert f"{described}: does not say lead; export a run again" in capsys.readouterr().err

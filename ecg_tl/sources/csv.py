@@ -195,7 +195,10 @@ def holds_one_recording(path: Path, lead: str, column: int | None = None) -> boo
         except (ValueError, OSError, EOFError) as error:
             raise ValueError(f"{path}: not an NPY of numbers ({str(error).splitlines()[0]})") from error
         return len(shape) == 1 or (len(shape) == 2 and (shape[1] == 1 or (column is not None and shape[1] <= shape[0])))
-    _, first, header = _first_line(path)
+    try:
+        _, first, header = _first_line(path)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a CSV in UTF-8; save it as one") from error
     named = {name.casefold() for name in first} if header else set()
     if column is None or "record" in named:
         return len(first) == 1 or lead.casefold() in named
@@ -273,6 +276,8 @@ class _Folder:
         shape = numbers.shape
         if len(shape) not in (1, 2) or numbers.dtype.kind not in "iuf":
             return "unreadable"
+        if 0 in shape:
+            return "empty"
         column = self._choose(path, None, shape[1] if len(shape) == 2 else 1)
         if isinstance(column, str):
             return column
