@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -65,14 +66,16 @@ def open_input(path: Path, said: Said, model_lead: str) -> Input:
         _refuse_said(path, said)
         signal = open_signal(header.with_suffix(""), said.lead or model_lead)
         return Input(signal.lead, 1, partial(_slide, [signal]))
+    if not path.exists():
+        raise FileNotFoundError(f"input={path}: no such record, folder or file")
     if path.is_dir() and next(path.rglob("*.hea"), None):
         _refuse_said(path, said)
         return _of_records(path, said.lead or model_lead)
+    if path.is_dir() and not any(file.suffix.lower() in (".csv", ".npy") for file in path.iterdir()):
+        raise FileNotFoundError(f"input={path}: a folder without recordings (.hea, .csv, .npy); name one that has some")
     if path.is_dir() or path.suffix.lower() in (".csv", ".npy"):
         return _of_plain_files(path, said)
-    if path.exists():
-        raise ValueError(f"input={path}: neither WFDB (NAME.hea) nor .csv, .npy or .h5, nor a folder of such files")
-    raise FileNotFoundError(f"input={path}: no such record, folder or file")
+    raise ValueError(f"input={path}: neither WFDB (NAME.hea) nor .csv, .npy or .h5, nor a folder of such files")
 
 
 def _refuse_said(path: Path, said: Said) -> None:
@@ -98,12 +101,11 @@ def _of_records(folder: Path, lead: str) -> Input:
 
 
 def _of_plain_files(path: Path, said: Said) -> Input:
-    if path.exists():
-        missing = [key for key in ("rate_hz", "unit", "lead") if getattr(said, key) is None]
-        if missing:
-            example = {"rate_hz": "500", "unit": "mV", "lead": "II"}[missing[0]]
-            raise ValueError(f"{missing[0]}: {path} does not say it; give {missing[0]}={example}, or what is right")
-    try:
+    missing = [key for key in ("rate_hz", "unit", "lead") if getattr(said, key) is None]
+    if missing:
+        example = {"rate_hz": "500", "unit": "mV", "lead": "II"}[missing[0]]
+        raise ValueError(f"{missing[0]}: {path} does not say it; give {missing[0]}={example}, or what is right")
+    with _in_own_words():
         files = PlainFiles(
             path,
             rate_hz=said.rate_hz,
@@ -114,16 +116,28 @@ def _of_plain_files(path: Path, said: Said) -> Input:
             one_recording=path.is_file() and holds_one_recording(path, said.lead or "", said.column),
             row_s=WINDOW / RATE_HZ,
         )
-    except ValueError as error:
-        # The source names its keys as `prepare` has them.
-        keys = r"\bsource\.(?=(?:path|rate_hz|unit|lead|column|trust_unit)\b)"
-        raise ValueError(re.sub(keys, "", str(error))) from error
     if path.is_dir():
-        return Input(files.lead, len(files), partial(_slide, files.signals()))
-    signals = list(files.signals())
+        return Input(files.lead, len(files), partial(_slide, _signals(files)))
+    signals = list(_signals(files))
     if len(signals) == 1 and isinstance(signals[0], Exclusion):
         raise ValueError(f"{path}: cannot be used ({signals[0].reason}); mend it or name another")
     return Input(files.lead, len(files), partial(_slide, signals))
+
+
+def _signals(files: PlainFiles) -> Iterator[Signal | Exclusion]:
+    with _in_own_words():
+        yield from files.signals()
+
+
+@contextmanager
+def _in_own_words() -> Iterator[None]:
+    """Let what a source refuses name the keys of `predict`, not those of `prepare`."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        said = str(error).replace("source.path", "input")
+        raise kind(re.sub(r"\bsource\.(?=(?:rate_hz|unit|lead|column|trust_unit)\b)", "", said)) from error
 
 
 def _slide(signals: Iterable[Signal | Exclusion], step: int, listed: bool = False) -> Iterator[Window]:

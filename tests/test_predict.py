@@ -273,10 +273,19 @@ def test_the_strip_figure_names_what_was_found(model: Path, tmp_path: Path) -> N
         (("input={root}/s.h5", "lead=V1"), "s.h5: holds lead II, and V1 was asked for; give lead=II"),
         (("input={root}/s.h5", "step_s=4"), "step_s: the rows of {root}/s.h5 are windows already"),
         (("input={root}/none",), "input={root}/none: no such record, folder or file"),
+        (("input={root}/none.npy", "rate_hz=9"), "input={root}/none.npy: no such record, folder or file"),
         (("input={root}/w", "out={root}/x.npy"), "x.npy exists; remove it"),
         (("input={root}/w", "out={root}/p.json"), "its name says another format than format=csv"),
         (("input={root}/many", "figure={root}/f"), "figure: 13 recordings, and a figure shows 1 to 12"),
         (("input={root}/w", "model={root}/encoder"), "encoder: an encoder; load it as one"),
+        (("input={root}/w", "figure={root}/f.pdf"), "figure={root}/f.pdf: drawn as .png and .svg; name one of them"),
+        (("input={root}/w", "figure={root}/old.png"), "figure={root}/old.png: {root}/old.svg exists; remove it or"),
+        (("input={root}/bare",), "input={root}/bare: a folder without recordings (.hea, .csv, .npy)"),
+        (
+            ("input={root}/two", "rate_hz=360", "unit=mV", "lead=II", "trust_unit=true"),
+            "column: say which of 2 is lead II; {root}/two/a.npy",
+        ),
+        (("input={root}/gain0",), "gain0: gain 0 of lead II is no voltage; mend its header"),
         (("input={root}/w", "step_s=inf"), "step_s=inf: must be a number above 0"),
         (("input={root}/w", "step_s=nan"), "step_s=nan: must be a number above 0"),
         (("input={root}/no.npy", "rate_hz=360", "unit=mV", "lead=II"), "no.npy: cannot be used (empty); mend it"),
@@ -289,6 +298,13 @@ def test_what_is_unclear_is_refused_and_leaves_nothing(
     write_wfdb(tmp_path / "w", "a", {"II": SIGNAL_MV}, 360)
     np.save(tmp_path / "x.npy", SIGNAL_MV)
     np.save(tmp_path / "no.npy", SIGNAL_MV[:0])
+    (tmp_path / "old.svg").touch()
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "two").mkdir()
+    np.save(tmp_path / "two" / "a.npy", np.ones((4000, 2)))
+    header = write_wfdb(tmp_path, "gain0", {"II": SIGNAL_MV}, 360)
+    header.write_text(header.read_text().replace(" 1000(0)/mV", " 0(0)/mV"))
+    assert " 0(0)/mV" in header.read_text()
     (tmp_path / "png.csv").write_bytes(b"\x89PNG\xff\xfe\n")
     labelled_store(tmp_path / "s.h5", records=3)
     if "many" in words[0]:

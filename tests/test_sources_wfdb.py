@@ -121,6 +121,13 @@ def test_a_unit_that_is_no_voltage_is_listed(tmp_path: Path) -> None:
     assert left_out(WfdbIcu(tmp_path)) == {"a": "unit mmHg"}
 
 
+@pytest.mark.parametrize("gain", ["0", "0(0)/mV", "0.0/mV", None])
+def test_a_lead_that_is_not_calibrated_is_listed(tmp_path: Path, gain: str | None) -> None:
+    write_wfdb(tmp_path, "a", {"II": signal_mv()}, 250)
+    (tmp_path / "a.hea").write_text("a 1 250 1000\na.dat 16" + (f" {gain} 16 0 0 0 0 II\n" if gain else "\n"))
+    assert left_out(WfdbIcu(tmp_path, lead="II" if gain else "None")) == {"a": "gain 0"}
+
+
 def test_a_gap_is_nan(tmp_path: Path) -> None:
     gapped = signal_mv()
     gapped[10:20] = np.nan

@@ -234,8 +234,8 @@ def _read_channel(name: str, header: _Header, channel: int, patient: str, row: d
     rhythm, rate_hz = row.get("rhythm"), header.frames_hz * header.per_frame[channel]
     try:
         ecg_mv = _read_mv(header, channel)
-    except _UnknownUnit as unknown:
-        return Exclusion(name, f"unit {unknown}", rhythm)
+    except _NoVoltage as reason:
+        return Exclusion(name, str(reason), rhythm)
     except Exception:
         return Exclusion(name, "unreadable", rhythm)
     if not (ecg_mv.size and rate_hz > 0):
@@ -244,7 +244,7 @@ def _read_channel(name: str, header: _Header, channel: int, patient: str, row: d
     return Recording(ecg_mv, rate_hz, header.leads[channel], patient, name, rhythm, age, sex)
 
 
-class _UnknownUnit(Exception):
+class _NoVoltage(Exception):
     pass
 
 
@@ -277,7 +277,9 @@ def _read_file_mv(path: Path, channel: int, per_frame: int, first: int, last: in
         record = wfdb.rdrecord(str(path), channels=[channel], smooth_frames=False, return_res=32, **frames)
     unit = _unit(path, str(record.units[0]))
     if unit.casefold() not in MV_PER_UNIT:
-        raise _UnknownUnit(unit)
+        raise _NoVoltage(f"unit {unit}")
+    if not _says_gain(path, channel):
+        raise _NoVoltage("gain 0")
     if record.samps_per_frame[0] != per_frame:
         raise ValueError(f"{path} has {record.samps_per_frame[0]} samples a frame, the record {per_frame}")
     return np.asarray(record.e_p_signal[0] * np.float32(MV_PER_UNIT[unit.casefold()]), dtype=np.float32)
@@ -286,8 +288,8 @@ def _read_file_mv(path: Path, channel: int, per_frame: int, first: int, last: in
 def open_signal(path: Path, lead: str) -> Signal:
     """Find a lead of a record by its name, to be read stretch by stretch; path without .hea.
 
-    Unusable if the header cannot be read, says no rate or length, or has no such lead, and when read, if the unit is
-    no voltage or the file ends early.
+    Unusable if the header cannot be read, says no rate or length, or has no such lead, and when read, if unit
+    and gain say no voltage or the file ends early.
     """
     header = _read_header(path)
     if header is None or not (header.frames_hz > 0 and header.frames):
@@ -302,15 +304,22 @@ def open_signal(path: Path, lead: str) -> Signal:
     def read_mv(first: int, last: int) -> np.ndarray:
         try:
             ecg_mv = _read_mv(header, channel, first // grain, -(-last // grain))
-        except _UnknownUnit as unknown:
-            message = f"{path}: unit {unknown} of lead {lead} is no voltage; mend its header"
-            raise Unusable(message, f"unit {unknown}") from unknown
+        except _NoVoltage as reason:
+            message = f"{path}: {reason} of lead {lead} is no voltage; mend its header"
+            raise Unusable(message, str(reason)) from reason
         except Exception as error:
             message = f"{path}: cannot be read from sample {first} to {last} ({error}); mend it"
             raise Unusable(message, "unreadable") from error
         return ecg_mv[: last - first]
 
     return Signal(path.name, header.leads[channel], header.frames_hz * grain, header.frames * grain, read_mv, grain)
+
+
+def _says_gain(path: Path, channel: int) -> bool:
+    """Tell whether a channel is calibrated: where its gain is 0 or left out wfdb assumes 200 a millivolt."""
+    fields = header_lines(path.with_name(f"{path.name}.hea"))[1 + channel].split()
+    gain = re.match(r"[+-]?[\d.]+(e[+-]?\d+)?", fields[2], re.IGNORECASE) if len(fields) > 2 else None
+    return gain is not None and float(gain[0]) != 0
 
 
 def _unit(path: Path, unit: str) -> str:
