@@ -160,6 +160,8 @@ def load_bundle(folder: Path) -> EncoderBundle:
 def load_classifier_bundle(folder: Path) -> ClassifierBundle:
     """Read a classifier without unpickling anything, in evaluation mode. Errors as `load_bundle`."""
     description, architecture, tensors = _load(folder, CLASSIFIER_FORMAT)
+    if missing := [key for key in ("rhythms", "lead", "head") if not description.get(key)]:
+        raise ValueError(f"{folder / DESCRIBED}: does not say {missing[0]}; export a run again")
     try:
         network = RhythmNetwork(Encoder(architecture), description["head"], len(description["rhythms"]))
         network.load_state_dict(tensors)

@@ -6,6 +6,7 @@ Only the entries see this module: below them a function takes plain arguments.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
@@ -210,7 +211,10 @@ class PredictConfig:
         if self.unit is not None:
             one_of("unit", self.unit, ("mV", "uV", "V"))
         if self.step_s is not None:
+            positive("step_s", self.step_s)
             at_least("step_s", self.step_s, 0.004)
+        if self.figure is not None and Path(self.figure).suffix.lower() not in ("", ".png", ".svg"):
+            raise ValueError(f"figure={self.figure}: drawn as .png and .svg; name one of them, or neither")
         if self.out is not None and self.out.endswith((".csv", ".json")) and not self.out.endswith(self.format):
             raise ValueError(f"out={self.out}: its name says another format than format={self.format}; change one")
 

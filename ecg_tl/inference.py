@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any, Self, cast
@@ -51,9 +52,9 @@ def windows_of_signal(ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float 
             f"ecg_mv: {missing} samples are NaN or infinite, the first at {sample / rate_hz:.3f} s of row {row}; "
             f"cut them out, or let python -m ecg_tl.predict pass over them"
         )
-    step = WINDOW if step_s is None else round(step_s * RATE_HZ)
+    step = WINDOW if step_s is None else round(step_s * RATE_HZ) if math.isfinite(step_s) else 0
     if step < 1:
-        raise ValueError(f"step_s={step_s}: must be at least {1 / RATE_HZ:g} s")
+        raise ValueError(f"step_s={step_s}: must be at least {1 / RATE_HZ:g} s and finite")
     # Whatever the rate, the shortest that is no window is refused here, before the filter would refuse it.
     if not rate_hz > 0 or signal_mv.shape[1] * RATE_HZ / rate_hz <= WINDOW - 1:
         seconds = f"{signal_mv.shape[1] / rate_hz:.3g} s" if rate_hz > 0 else "nothing"

@@ -71,11 +71,16 @@ def main(config: PredictConfig) -> None:
     out = Path(config.out) if config.out else None
     if out and out.exists():
         raise ValueError(f"out={out} exists; remove it or choose another out")
+    figure = Path(config.figure) if config.figure else None
+    figure = figure and (figure.with_suffix("") if figure.suffix else figure)
+    for drawn in [figure.with_name(f"{figure.name}{ending}") for ending in (".png", ".svg")] if figure else []:
+        if drawn.exists():
+            raise ValueError(f"figure={config.figure}: {drawn} exists; remove it or choose another figure")
     bundle = load_classifier_bundle(Path(config.model.path))
     rhythms, model_lead = tuple(bundle.description["rhythms"]), str(bundle.description["lead"])
     said = Said(config.rate_hz, config.unit, config.lead, config.column, config.trust_unit)
     given = open_input(Path(config.input), said, model_lead)
-    if config.figure and given.records > MAX_RECORDS:
+    if figure and given.records > MAX_RECORDS:
         raise ValueError(f"figure: {given.records} recordings, and a figure shows 1 to {MAX_RECORDS}; name fewer")
     if given.lead.casefold() != model_lead.casefold():
         print(f"note: the model was trained on lead {model_lead}, this is lead {given.lead}", file=sys.stderr)
@@ -90,17 +95,15 @@ def main(config: PredictConfig) -> None:
         for prediction in predict(bundle.network, given.windows(step), config.batch_size, device, precision):
             write(prediction)
             reasons[prediction.unfit or ""] += 1
-            if config.figure:
+            if figure:
                 _add(timelines.setdefault(prediction.record, Timeline()), prediction)
         end()
     seconds, n_windows = time.perf_counter() - began_s, reasons.total()
     unfit = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common() if reason) or "none"
     written = [str(out)] if out else []
-    if config.figure:
-        path = Path(config.figure)
-        path = path.with_suffix("") if path.suffix.lower() in (".png", ".svg") else path
+    if figure:
         note = f"lead {given.lead}; model {Path(config.model.path).name}, trained on lead {model_lead}"
-        written += map(str, strip_figure(timelines, rhythms, step / RATE_HZ, path, note))
+        written += map(str, strip_figure(timelines, rhythms, step / RATE_HZ, figure, note))
     computed = f"{precision} on {device_name(config.trainer.accelerator)}"
     print(
         f"{n_windows:,} windows of {given.records:,} recordings in {seconds:.1f} s "

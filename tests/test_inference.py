@@ -123,6 +123,9 @@ def test_what_is_no_ecg_is_refused_with_the_reason(
 def test_a_step_below_a_sample_is_refused(encoder: ecg_tl.PretrainedEncoder) -> None:
     with pytest.raises(ValueError, match=r"step_s=0\.001: must be at least 0\.004 s"):
         encoder.embed(GOOD, 500, step_s=0.001)
+    for step_s in (float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"step_s={step_s}: must be at least .* and finite"):
+            encoder.embed(GOOD, 500, step_s=step_s)
 
 
 def test_models_are_saved_and_come_back(

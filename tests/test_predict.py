@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,10 @@ import ecg_tl
 from ecg_tl.bundle import save_bundle, save_classifier
 from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.predict import predict
-from ecg_tl.predict_input import Window
+from ecg_tl.predict_input import Said, Window, open_input
+from ecg_tl.sliding import windows
+from ecg_tl.sources import Signal
+from ecg_tl.store import to_units
 from ecg_tl.waveform import FILTER, centre_window, normalise
 from tests.commands import refused, run
 from tests.fabricate import ecg_mv, labelled_store, wfdb_records, write_wfdb
@@ -76,6 +80,40 @@ def test_plain_numbers_give_what_the_model_gives(kind: str, unit: str, model: Pa
     expected = ecg_tl.load_classifier(model).predict(SIGNAL_MV, 360)[0].numpy()
     check(table, np.concatenate([expected, expected]) if kind == "table" else expected)
     assert table["record"].unique().tolist() == (["0", "1"] if kind == "table" else ["x"])
+
+
+@pytest.mark.parametrize("name", ["x.csv", "bare.csv", "x.npy"])
+def test_a_column_of_a_file_is_one_recording(name: str, model: Path, tmp_path: Path) -> None:
+    columns = np.stack([np.arange(SIGNAL_MV.size) / 360, SIGNAL_MV], axis=1)
+    np.save(tmp_path / "x.npy", columns)
+    pd.DataFrame(columns, columns=["time", "ecg"]).to_csv(tmp_path / "x.csv", index=False)
+    pd.DataFrame(columns).to_csv(tmp_path / "bare.csv", index=False, header=False)
+    table = predicted(model, f"input={tmp_path / name}", "rate_hz=360", "unit=mV", "lead=II", "column=2")
+    check(table, ecg_tl.load_classifier(model).predict(SIGNAL_MV, 360)[0].numpy())
+    assert set(table["record"]) == {Path(name).stem}
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("narrow.csv", (), "narrow.csv: taken for a table, whose rows of 2 samples are shorter than 8.192 s; if it is"),
+        ("narrow.npy", (), "say which column is the lead with column=1, or 2"),
+        ("wide.csv", ("column=2",), "column=2: {root}/wide.csv is a table of a row a recording; leave column out"),
+        ("wide.npy", ("column=2",), "column=2: {root}/wide.npy is a table of a row a recording; leave column out"),
+        ("named.csv", ("column=2",), "column=2: {root}/named.csv is a table of a row a recording; leave column out"),
+    ],
+)
+def test_a_column_and_a_table_are_not_taken_for_each_other(
+    name: str, words: tuple[str, ...], message: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = np.stack([SIGNAL_MV, SIGNAL_MV], axis=1)
+    np.save(tmp_path / "narrow.npy", narrow)
+    np.save(tmp_path / "wide.npy", narrow.T)
+    pd.DataFrame(narrow, columns=["time", "ecg"]).to_csv(tmp_path / "narrow.csv", index=False)
+    pd.DataFrame(narrow.T).to_csv(tmp_path / "wide.csv", index=False, header=False)
+    pd.DataFrame({"record": ["a", "b", "c"], "ecg": [1, 2, 3]}).to_csv(tmp_path / "named.csv", index=False)
+    refused("predict", f"model={model}", f"input={tmp_path / name}", "rate_hz=360", "unit=mV", "lead=II", *words)
+    assert message.format(root=tmp_path) in capsys.readouterr().err
 
 
 def test_a_store_gives_what_the_model_gives(model: Path, tmp_path: Path) -> None:
@@ -141,6 +179,56 @@ def test_unfit_windows_say_why_and_leave_the_others_alone(model: Path, tmp_path:
     assert set(unfit[["probability", *RHYTHMS]].to_numpy().ravel()) == {""}
 
 
+def test_a_bad_record_of_a_folder_is_listed_and_the_others_are_predicted(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One without the lead, one cut short, one whose header is nonsense, one in mmHg, and a good one last."""
+    for name in ("b", "e"):
+        write_wfdb(tmp_path / "w", name, {"II": SIGNAL_MV}, 360)
+    write_wfdb(tmp_path / "w", "a", {"V5": SIGNAL_MV}, 360)
+    write_wfdb(tmp_path / "w", "d", {"II": SIGNAL_MV}, 360, unit="mmHg")
+    (tmp_path / "w" / "b.dat").write_bytes((tmp_path / "w" / "b.dat").read_bytes()[:-100])
+    (tmp_path / "w" / "c.hea").write_text("nonsense")
+    table = predicted(model, f"input={tmp_path / 'w'}")
+    out = dict(zip(table["record"], table["reason"], strict=True))
+    assert out == {"a": "no lead II", "b": "unreadable", "c": "unreadable", "d": "unit mmHg", "e": ""}
+    check(table[table["record"] == "e"], ecg_tl.load_classifier(model).predict(SIGNAL_MV, 360)[0].numpy())
+    capsys.readouterr()
+    for name, message in (("b", "b: cannot be read from sample"), ("c", "c.hea: cannot be read, or says no rate")):
+        refused("predict", f"model={model}", f"input={tmp_path / 'w' / name}")
+        assert message in capsys.readouterr().err
+    refused("predict", f"model={model}", f"input={tmp_path / 'w'}", "lead=I")
+    assert "w: none of 5 records can be used; the first: " in (error := capsys.readouterr().err)
+    assert "a: no lead I, only V5; set lead to one of them" in error
+
+
+@pytest.mark.parametrize("shape", ["one lead", "a column", "by column", "a row"])
+def test_a_long_npy_is_never_in_memory_whole(shape: str, tmp_path: Path) -> None:
+    """Three hours, 22 MB a lead, of which two windows 200 s apart and 16 s on either side are wanted at once."""
+    signal = np.tile(ecg_mv(np.random.default_rng(0), 60, 256).astype(np.float64), 180)
+    two = np.stack([-signal, signal], axis=1)
+    numbers = {"one lead": signal, "a column": two, "by column": np.asfortranarray(two), "a row": two.T}[shape]
+    np.save(path := tmp_path / "x.npy", numbers)
+    tracemalloc.start()
+    given = open_input(path, Said(256, "mV", "II", 2 if "column" in shape else None), "II")
+    found = [window.ecg for window in given.windows(51200)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < signal.nbytes / 2
+    held = Signal("x", "II", 256, signal.size, lambda first, last: signal[first:last].astype(np.float32))
+    expected = [to_units(cut.ecg_mv) for cut in windows(held, 51200)]
+    assert len(expected) == 53
+    np.testing.assert_array_equal(found[-53:], expected)
+
+
+def test_a_record_that_ends_early_keeps_what_came_before(tmp_path: Path) -> None:
+    header = write_wfdb(tmp_path / "w", "a", {"II": np.tile(SIGNAL_MV, 32)}, 360)
+    header.with_suffix(".dat").write_bytes(header.with_suffix(".dat").read_bytes()[:-200])
+    found = list(open_input(tmp_path / "w", Said(), "II").windows(2048))
+    assert [window.unfit for window in found] == [None] * 146 + ["unreadable"]
+    assert found[-1].start_s == pytest.approx(146 * 8.192)
+
+
 def test_json_says_the_same_as_csv(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_wfdb(tmp_path / "w", "a", {"II": WITH_A_GAP_MV}, 360)
     table = predicted(model, f"input={tmp_path / 'w'}")
@@ -185,10 +273,23 @@ def test_the_strip_figure_names_what_was_found(model: Path, tmp_path: Path) -> N
         (("input={root}/s.h5", "lead=V1"), "s.h5: holds lead II, and V1 was asked for; give lead=II"),
         (("input={root}/s.h5", "step_s=4"), "step_s: the rows of {root}/s.h5 are windows already"),
         (("input={root}/none",), "input={root}/none: no such record, folder or file"),
+        (("input={root}/none.npy", "rate_hz=9"), "input={root}/none.npy: no such record, folder or file"),
         (("input={root}/w", "out={root}/x.npy"), "x.npy exists; remove it"),
         (("input={root}/w", "out={root}/p.json"), "its name says another format than format=csv"),
         (("input={root}/many", "figure={root}/f"), "figure: 13 recordings, and a figure shows 1 to 12"),
         (("input={root}/w", "model={root}/encoder"), "encoder: an encoder; load it as one"),
+        (("input={root}/w", "figure={root}/f.pdf"), "figure={root}/f.pdf: drawn as .png and .svg; name one of them"),
+        (("input={root}/w", "figure={root}/old.png"), "figure={root}/old.png: {root}/old.svg exists; remove it or"),
+        (("input={root}/bare",), "input={root}/bare: a folder without recordings (.hea, .csv, .npy)"),
+        (
+            ("input={root}/two", "rate_hz=360", "unit=mV", "lead=II", "trust_unit=true"),
+            "column: say which of 2 is lead II; {root}/two/a.npy",
+        ),
+        (("input={root}/gain0",), "gain0: gain 0 of lead II is no voltage; mend its header"),
+        (("input={root}/w", "step_s=inf"), "step_s=inf: must be a number above 0"),
+        (("input={root}/w", "step_s=nan"), "step_s=nan: must be a number above 0"),
+        (("input={root}/no.npy", "rate_hz=360", "unit=mV", "lead=II"), "no.npy: cannot be used (empty); mend it"),
+        (("input={root}/png.csv", "rate_hz=360", "unit=mV", "lead=II"), "png.csv: not a CSV in UTF-8"),
     ],
 )
 def test_what_is_unclear_is_refused_and_leaves_nothing(
@@ -196,6 +297,15 @@ def test_what_is_unclear_is_refused_and_leaves_nothing(
 ) -> None:
     write_wfdb(tmp_path / "w", "a", {"II": SIGNAL_MV}, 360)
     np.save(tmp_path / "x.npy", SIGNAL_MV)
+    np.save(tmp_path / "no.npy", SIGNAL_MV[:0])
+    (tmp_path / "old.svg").touch()
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "two").mkdir()
+    np.save(tmp_path / "two" / "a.npy", np.ones((4000, 2)))
+    header = write_wfdb(tmp_path, "gain0", {"II": SIGNAL_MV}, 360)
+    header.write_text(header.read_text().replace(" 1000(0)/mV", " 0(0)/mV"))
+    assert " 0(0)/mV" in header.read_text()
+    (tmp_path / "png.csv").write_bytes(b"\x89PNG\xff\xfe\n")
     labelled_store(tmp_path / "s.h5", records=3)
     if "many" in words[0]:
         wfdb_records(tmp_path / "many", records=13)
@@ -204,3 +314,17 @@ def test_what_is_unclear_is_refused_and_leaves_nothing(
     refused("predict", f"model={model}", f"out={tmp_path / 'p.csv'}", *(word.format(root=tmp_path) for word in words))
     assert message.format(root=tmp_path) in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_folder_that_one_is_in_can_be_named(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_wfdb(tmp_path / "w", "a", {"II": SIGNAL_MV}, 360).parent)
+    assert set(predicted(model, "input=.")["record"]) == {"a"}
+
+
+def test_a_model_that_does_not_say_its_lead_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    described = model / "bundle.json"
+    said = json.loads(described.read_text())
+    del said["lead"]
+    described.write_text(json.dumps(said))
+    refused("predict", f"model={model}", "input=none")
+    assert f"{described}: does not say lead; export a run again" in capsys.readouterr().err

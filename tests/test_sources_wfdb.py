@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ecg_tl.sources import Exclusion, Recording
-from ecg_tl.sources.wfdb import WfdbIcu, WfdbRecords
+from ecg_tl.sources.wfdb import WfdbIcu, WfdbRecords, open_signal
 from tests.fabricate import ecg_mv, wfdb_icu, wfdb_records, write_wfdb
 
 
@@ -121,6 +121,13 @@ def test_a_unit_that_is_no_voltage_is_listed(tmp_path: Path) -> None:
     assert left_out(WfdbIcu(tmp_path)) == {"a": "unit mmHg"}
 
 
+@pytest.mark.parametrize("gain", ["0", "0(0)/mV", "0.0/mV", None])
+def test_a_lead_that_is_not_calibrated_is_listed(tmp_path: Path, gain: str | None) -> None:
+    write_wfdb(tmp_path, "a", {"II": signal_mv()}, 250)
+    (tmp_path / "a.hea").write_text("a 1 250 1000\na.dat 16" + (f" {gain} 16 0 0 0 0 II\n" if gain else "\n"))
+    assert left_out(WfdbIcu(tmp_path, lead="II" if gain else "None")) == {"a": "gain 0"}
+
+
 def test_a_gap_is_nan(tmp_path: Path) -> None:
     gapped = signal_mv()
     gapped[10:20] = np.nan
@@ -219,3 +226,27 @@ def test_the_checksum_is_over_names_and_bytes_of_the_data_alone(tmp_path: Path) 
     assert WfdbRecords(tmp_path).provenance() == expected
     (tmp_path / "labels.csv").write_text("record,rhythm\nR000,VT\n")
     assert WfdbRecords(tmp_path).provenance()["checksum"] != expected["checksum"]
+
+
+@pytest.mark.parametrize("layout", ["variable", "fixed"])
+def test_where_segments_have_no_such_lead_there_is_nan(tmp_path: Path, layout: str) -> None:
+    """A gap first, two segments of which the second is in microvolts, one that lacks the lead if they may differ."""
+    write_wfdb(tmp_path, "s1", {"V": -signal_mv(1), "II": signal_mv(1)}, 250)
+    header = write_wfdb(tmp_path, "s2", {"V": -signal_mv(2), "II": signal_mv(2)}, 250, units_per_mv=1)
+    header.write_text(header.read_text().replace("/mV", "/uV"))
+    parts = ["~ 500", "s1 1000", "~ 250", "s2 1000"]
+    expected_mv = [np.full(500, np.nan), signal_mv(1), np.full(250, np.nan), signal_mv(2)]
+    if layout == "variable":
+        write_wfdb(tmp_path, "s3", {"V": signal_mv(3)}, 250)
+        (tmp_path / "layout.hea").write_text("layout 2 250 0\n~ 0 1/mV 0 0 0 0 0 V\n~ 0 1/mV 0 0 0 0 0 II\n")
+        parts = ["layout 0", *parts, "s3 1000"]
+        expected_mv.append(np.full(1000, np.nan))
+    whole_mv = np.concatenate(expected_mv)
+    (tmp_path / "whole.hea").write_text(f"whole/{len(parts)} 2 250 {whole_mv.size}\n" + "\n".join(parts) + "\n")
+    (recording,) = (item for item in WfdbIcu(tmp_path) if item.record == "whole")
+    assert isinstance(recording, Recording)
+    np.testing.assert_allclose(recording.ecg_mv, whole_mv, rtol=0, atol=0.00051)
+    signal = open_signal(tmp_path / "whole", "II")
+    assert (signal.samples, signal.rate_hz) == (whole_mv.size, 250)
+    for first, last in ((0, 400), (450, 700), (1499, 1751), (1600, whole_mv.size)):
+        np.testing.assert_allclose(signal.read_mv(first, last), whole_mv[first:last], rtol=0, atol=0.00051)

@@ -35,7 +35,7 @@ class Signal:
     """A recording that is read stretch by stretch, however long it is.
 
     samples: its length at rate_hz. read_mv(first, last): samples first to last, (last - first,) float32 millivolts, NaN
-    where the device gave nothing; first is a multiple of grain. It raises ValueError where they cannot be read.
+    where the device gave nothing; first is a multiple of grain. It raises Unusable where they cannot be read.
     """
 
     record: str
@@ -44,6 +44,14 @@ class Signal:
     samples: int
     read_mv: Callable[[int, int], np.ndarray]
     grain: int = 1
+
+
+class Unusable(ValueError):
+    """A recording of which nothing can be made. reason: the same in a few words, as an Exclusion has it."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)

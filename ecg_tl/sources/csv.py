@@ -9,18 +9,23 @@ folder     NAME.csv or NAME.npy, (T,) or (T, columns), is the recording NAME. Of
            the header calls by the lead's name, or the one that `column` says.
 table      a CSV or NPY file, (N, L). A CSV column with the header `record` names the rows; else they are
            numbered from 0.
+
+An NPY is read where it is asked for, a CSV whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from ecg_tl.sources import Exclusion, Recording
+from ecg_tl.sources import Exclusion, Recording, Signal
 from ecg_tl.sources.files import provenance
 from ecg_tl.sources.wfdb import MV_PER_UNIT, Table, age_and_sex, read_table
 
@@ -39,8 +44,9 @@ class PlainFiles:
     path: the folder or the table, as this module says. rate_hz, unit (mV, uV or V) and lead have to be given. labels:
     a CSV `record,rhythm[,patient,age,sex]`, as a path or a name beside the recordings, makes the source labelled;
     patients: a CSV `record,patient[,age,sex]`, is for unlabelled ones. Without either a recording is a patient.
-    column: counted from 1. trust_unit: leave out the check that amplitudes are those of an ECG. one_recording: path is
-    no table but a file as those in a folder.
+    column: counted from 1, of the files in a folder. trust_unit: leave out the check that amplitudes are those of an
+    ECG. one_recording: path is no table but a file as those in a folder. row_s: seconds that a table's rows have at
+    least.
     FileNotFoundError if path or table is missing; ValueError naming what was not said, or if nothing can be made of
     the files, or if the median peak-to-peak of up to 200 recordings is none of an ECG.
     """
@@ -59,6 +65,7 @@ class PlainFiles:
         column: int | None = None,
         trust_unit: bool = False,
         one_recording: bool = False,
+        row_s: float = 0.0,
     ) -> None:
         if rate_hz is None or not rate_hz > 0:
             raise ValueError(
@@ -80,7 +87,14 @@ class PlainFiles:
             optional = tuple(name for name in ("patient", "age", "sex") if name != key)
             self._table = read_table(self.table_path, ("record", key), optional)
         by_file = one_recording or self.path.is_dir()
+        if column is not None and not by_file:
+            raise ValueError(f"source.column={column}: {path} is a table of a row a recording; leave source.column out")
         self._reader = _Folder(self.path, lead, column, self.table_path) if by_file else _Rows(self.path)
+        if isinstance(self._reader, _Rows) and self._reader.length < int(row_s * rate_hz):
+            raise ValueError(
+                f"{path}: taken for a table, whose rows of {self._reader.length} samples are shorter than {row_s:g} s; "
+                "if it is one recording, say which column is the lead with source.column=1, or 2 ..."
+            )
         self._recordings = self._reader.names
         known = [self._table[name]["rhythm"] for name in self._recordings if name in self._table] if labels else []
         self.rhythms: tuple[str, ...] = tuple(sorted({rhythm for rhythm in known if rhythm}))
@@ -112,6 +126,15 @@ class PlainFiles:
         for name in sorted(self._table.keys() - set(self._recordings)):
             yield Exclusion(name, "no file", self._table[name].get("rhythm") or None)
 
+    def signals(self) -> Iterator[Signal | Exclusion]:
+        """Yield the recordings in the order of their names, to be read stretch by stretch, or why there is none."""
+        for name in self._recordings:
+            samples = self._reader.read(name)
+            if isinstance(samples, str):
+                yield Exclusion(name, samples)
+            else:
+                yield Signal(name, self.lead, self.rate_hz, samples.count, partial(self._stretch_mv, samples))
+
     def provenance(self) -> dict[str, Any]:
         """Say format, files and checksum, and what the files were said to hold."""
         folder = self.path if self.path.is_dir() else self.path.parent
@@ -135,20 +158,22 @@ class PlainFiles:
 
     def _read_mv(self, name: str) -> np.ndarray | str:
         """Read a recording, (T,) float32 millivolts, or say why it cannot be."""
-        signal = self._reader.read(name)
-        if isinstance(signal, str):
-            return signal
-        return np.asarray(signal * np.float32(MV_PER_UNIT[self.unit.casefold()]), dtype=np.float32)
+        samples = self._reader.read(name)
+        return samples if isinstance(samples, str) else self._stretch_mv(samples, 0, samples.count)
+
+    def _stretch_mv(self, samples: _Samples, first: int, last: int) -> np.ndarray:
+        stretch = np.asarray(samples.stretch(first, last), dtype=np.float32)
+        return np.asarray(stretch * np.float32(MV_PER_UNIT[self.unit.casefold()]), dtype=np.float32)
 
     def _check_amplitude(self) -> None:
         names = list(self._recordings)
         swings_mv = []
         for index in np.unique(np.linspace(0, len(names) - 1, min(len(names), _LOOKED_AT)).astype(int)):
-            ecg_mv = self._read_mv(names[index])
-            if isinstance(ecg_mv, str):
+            samples = self._reader.read(names[index])
+            if isinstance(samples, str):
                 continue
-            middle, half = ecg_mv.size // 2, round(_LOOKED_AT_S / 2 * self.rate_hz)
-            stretch_mv = ecg_mv[max(0, middle - half) : middle + half]
+            middle, half = samples.count // 2, round(_LOOKED_AT_S / 2 * self.rate_hz)
+            stretch_mv = self._stretch_mv(samples, max(0, middle - half), min(samples.count, middle + half))
             stretch_mv = stretch_mv[np.isfinite(stretch_mv)]
             if stretch_mv.size and np.ptp(stretch_mv) > 0:
                 swings_mv.append(np.ptp(stretch_mv))
@@ -158,19 +183,27 @@ class PlainFiles:
             )
 
 
-def holds_one_recording(path: Path, lead: str) -> bool:
+def holds_one_recording(path: Path, lead: str, column: int | None = None) -> bool:
     """Tell a file of one recording from a table of rows: it has one column, or a header that names the lead.
 
+    A file of which a column is to be read holds one too, unless its header names records or it is wider than long.
     ValueError if an NPY cannot be read.
     """
     if path.suffix.lower() == ".npy":
         try:
-            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+            shape = _Mapped(path).shape
         except (ValueError, OSError, EOFError) as error:
             raise ValueError(f"{path}: not an NPY of numbers ({str(error).splitlines()[0]})") from error
-        return len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
-    _, first, header = _first_line(path)
-    return len(first) == 1 or (header and lead.casefold() in {name.casefold() for name in first})
+        return len(shape) == 1 or (len(shape) == 2 and (shape[1] == 1 or (column is not None and shape[1] <= shape[0])))
+    try:
+        _, first, header = _first_line(path)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a CSV in UTF-8; save it as one") from error
+    named = {name.casefold() for name in first} if header else set()
+    if column is None or "record" in named:
+        return len(first) == 1 or lead.casefold() in named
+    with path.open("rb") as file:
+        return sum(1 for _ in islice(file, header, header + len(first))) == len(first)
 
 
 def doubt_of_unit(swings_mv: np.ndarray | list[float]) -> str | None:
@@ -179,6 +212,35 @@ def doubt_of_unit(swings_mv: np.ndarray | list[float]) -> str | None:
     if PLAUSIBLE_MV[0] <= median_mv <= PLAUSIBLE_MV[1]:
         return None
     return f"unit? median peak-to-peak is {median_mv:.3g} mV, and an ECG has 0.2 to 5"
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Numbers of a recording: how many, and stretch(first, last), those from first to last in their unit."""
+
+    count: int
+    stretch: Callable[[int, int], np.ndarray]
+
+
+class _Mapped:
+    """An array of numbers that stays in its NPY file. ValueError if it is none, OSError or EOFError if it is cut short.
+
+    It is mapped anew for every stretch: what is read through a map counts as the process's own memory until it is
+    dropped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        numbers = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(numbers, np.memmap):
+            numbers.close()
+            raise ValueError("several arrays in a zip")
+        self.path, self.offset, self.dtype, self.shape = path, numbers.offset, numbers.dtype, numbers.shape
+        self.by_column = bool(numbers.flags.fnc)
+
+    def __getitem__(self, place: Any) -> np.ndarray:
+        order: Literal["F", "C"] = "F" if self.by_column else "C"
+        mapped = np.memmap(self.path, self.dtype, "r", offset=self.offset, shape=self.shape, order=order)
+        return np.array(mapped[place])
 
 
 class _Folder:
@@ -198,26 +260,31 @@ class _Folder:
         self._paths = paths
         self.names, self.files = list(paths), list(paths.values())
 
-    def read(self, name: str) -> np.ndarray | str:
-        """Read a recording, (T,) in its unit, or say why it cannot be."""
+    def read(self, name: str) -> _Samples | str:
+        """Find a recording's samples, or say why they cannot be read."""
         path = self._paths[name]
         try:
             return self._of_array(path) if path.suffix.lower() == ".npy" else self._of_csv(path)
         except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, OSError):
             return "unreadable"
 
-    def _of_array(self, path: Path) -> np.ndarray | str:
+    def _of_array(self, path: Path) -> _Samples | str:
         try:
-            values = np.load(path, allow_pickle=False)
+            numbers = _Mapped(path)
         except (ValueError, EOFError):
             return "unreadable"
-        if not isinstance(values, np.ndarray) or values.ndim not in (1, 2) or values.dtype.kind not in "iuf":
+        shape = numbers.shape
+        if len(shape) not in (1, 2) or numbers.dtype.kind not in "iuf":
             return "unreadable"
-        values = values.reshape(len(values), -1)
-        column = self._choose(path, None, values.shape[1])
-        return column if isinstance(column, str) else values[:, column].astype(np.float32)
+        if 0 in shape:
+            return "empty"
+        column = self._choose(path, None, shape[1] if len(shape) == 2 else 1)
+        if isinstance(column, str):
+            return column
+        rest = (column,) if len(shape) == 2 else ()
+        return _Samples(shape[0], lambda first, last: numbers[slice(first, last), *rest])
 
-    def _of_csv(self, path: Path) -> np.ndarray | str:
+    def _of_csv(self, path: Path) -> _Samples | str:
         separator, first, header = _first_line(path)
         column = self._choose(path, first if header else None, len(first))
         if isinstance(column, str):
@@ -225,7 +292,10 @@ class _Folder:
         options: dict[str, Any] = {"sep": separator, "header": 0 if header else None}
         table = pd.read_csv(path, skip_blank_lines=False, low_memory=False, **options)
         values = table.iloc[:, column]
-        return values.to_numpy(np.float32) if _fits(table) and values.dtype.kind in "iuf" else "unreadable"
+        if not _fits(table) or values.dtype.kind not in "iuf":
+            return "unreadable"
+        numbers = values.to_numpy(np.float32)
+        return _Samples(numbers.size, lambda first, last: numbers[first:last])
 
     def _choose(self, path: Path, header: list[str] | None, count: int) -> int | str:
         """Choose the lead's column, counted from 0, or say why there is none."""
@@ -251,28 +321,31 @@ class _Rows:
         self._unreadable: set[int] = set()
         try:
             if path.suffix.lower() == ".npy":
-                self._rows = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+                self._rows: np.ndarray | _Mapped = _Mapped(path)
                 names: list[str] = []
             else:
                 self._rows, names = self._load(path)
         except (ValueError, OSError, EOFError) as error:
             raise ValueError(f"{path}: no table of numbers, a row a window ({str(error).splitlines()[0]})") from error
-        if self._rows.ndim != 2 or not self._rows.size or self._rows.dtype.kind not in "iuf":
-            shape = self._rows.shape
+        shape = self._rows.shape
+        if len(shape) != 2 or 0 in shape or self._rows.dtype.kind not in "iuf":
             raise ValueError(
                 f"{path}: {self._rows.dtype} {shape} is no table (rows, samples); put recordings in a folder"
             )
-        self.names = names or [str(index) for index in range(len(self._rows))]
+        self.length = shape[1]
+        self.names = names or [str(index) for index in range(shape[0])]
         self._place = {name: index for index, name in enumerate(self.names)}
         if len(self._place) < len(self.names):
             raise ValueError(
                 f"{path}: {len(self.names) - len(self._place)} rows have a record's name again; rename them"
             )
 
-    def read(self, name: str) -> np.ndarray | str:
-        """Read a row, (L,) in its unit, or say why it cannot be."""
+    def read(self, name: str) -> _Samples | str:
+        """Find a row's samples, or say why they cannot be read."""
         place = self._place[name]
-        return "unreadable" if place in self._unreadable else np.asarray(self._rows[place], dtype=np.float32)
+        if place in self._unreadable:
+            return "unreadable"
+        return _Samples(self.length, lambda first, last: self._rows[place, first:last])
 
     def _load(self, path: Path) -> tuple[np.ndarray, list[str]]:
         """Read a CSV some rows at a time; cells of text become NaN and their rows unreadable."""

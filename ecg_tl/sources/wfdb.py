@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import wfdb
 
-from ecg_tl.sources import Exclusion, Recording, Sex, Signal
+from ecg_tl.sources import Exclusion, Recording, Sex, Signal, Unusable
 from ecg_tl.sources.files import provenance
 
 MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
@@ -163,90 +164,162 @@ def read_records(folder: Path, headers: dict[str, Path], table: Table, lead: str
         if header is None:
             yield Exclusion(name, "unreadable", row.get("rhythm"))
             continue
-        names = _lead_names(header)
-        leads.update(names)
-        channels = [index for index, each in enumerate(names) if each.casefold() == lead.casefold()]
-        if channels:
-            channel = channels[0]
-            yield _read_channel(headers[name], channel, names[channel], patients[name], row)
+        leads.update(header.leads)
+        channel = header.channel(lead)
+        if channel is not None:
+            yield _read_channel(headers[name].name, header, channel, patients[name], row)
         else:
             yield Exclusion(name, f"no lead {lead}", row.get("rhythm"))
     if leads and lead.casefold() not in {each.casefold() for each in leads}:
         raise ValueError(f"{folder}: no record has lead {lead}, only {', '.join(sorted(leads))}; set lead")
 
 
-def _read_header(path: Path) -> wfdb.Record | wfdb.MultiRecord | None:
+@dataclass(frozen=True)
+class _Part:
+    """Frames of a record that lie in one file; path without .hea, None where nothing was recorded."""
+
+    path: Path | None
+    frames: int
+    leads: list[str]
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a header says: leads and their samples a frame, frames a second, how many (0 unsaid), in which files."""
+
+    leads: list[str]
+    per_frame: list[int]
+    frames_hz: float
+    frames: int
+    parts: list[_Part]
+    comments: list[str]
+
+    def channel(self, lead: str) -> int | None:
+        return next((index for index, each in enumerate(self.leads) if each.casefold() == lead.casefold()), None)
+
+
+def _read_header(path: Path) -> _Header | None:
     # Nonsense in a header makes wfdb raise whatever it leads to, IndexError and TypeError too.
     try:
-        return wfdb.rdheader(str(path), rd_segments=True)
+        header = wfdb.rdheader(str(path))
+        if not isinstance(header, wfdb.MultiRecord):
+            leads, frames = _lead_names(header), int(header.sig_len or 0)
+            return _described(header, header, [_Part(path, frames, leads)])
+        paths = [None if name == "~" else path.parent / name for name in header.seg_name]
+        segments = [segment and wfdb.rdheader(str(segment)) for segment in paths]
+        told = next(segment for segment in segments if segment)
+        # The layout of a record whose segments differ in their leads comes first and has no samples.
+        parts = [
+            _Part(segment_path, int(frames), _lead_names(segment) if segment else [])
+            for segment_path, segment, frames in zip(paths, segments, header.seg_len, strict=True)
+            if frames
+        ]
+        return _described(header, told, parts)
     except Exception:
         return None
 
 
-def _lead_names(header: wfdb.Record | wfdb.MultiRecord) -> list[str]:
-    names = header.get_sig_name() if isinstance(header, wfdb.MultiRecord) else header.sig_name
-    return [str(name) for name in names or []]
+def _described(header: wfdb.Record | wfdb.MultiRecord, told: wfdb.Record, parts: list[_Part]) -> _Header:
+    leads = _lead_names(told)
+    per_frame = [int(count) for count in told.samps_per_frame or [1] * len(leads)]
+    frames = sum(part.frames for part in parts)
+    return _Header(leads, per_frame, float(header.fs or 0), frames, parts, header.comments or [])
 
 
-def _read_channel(path: Path, channel: int, lead: str, patient: str, row: dict[str, str]) -> Recording | Exclusion:
-    name, rhythm = path.name, row.get("rhythm")
+def _lead_names(header: wfdb.Record) -> list[str]:
+    return [str(name) for name in header.sig_name or []]
+
+
+def _read_channel(name: str, header: _Header, channel: int, patient: str, row: dict[str, str]) -> Recording | Exclusion:
+    rhythm, rate_hz = row.get("rhythm"), header.frames_hz * header.per_frame[channel]
     try:
-        ecg_mv, rate_hz, comments = _read_mv(path, channel)
-    except _UnknownUnit as unknown:
-        return Exclusion(name, f"unit {unknown}", rhythm)
+        ecg_mv = _read_mv(header, channel)
+    except _NoVoltage as reason:
+        return Exclusion(name, str(reason), rhythm)
     except Exception:
         return Exclusion(name, "unreadable", rhythm)
     if not (ecg_mv.size and rate_hz > 0):
         return Exclusion(name, "unreadable", rhythm)
-    age, sex = age_and_sex(row, comments)
-    return Recording(ecg_mv, rate_hz, lead, patient, name, rhythm, age, sex)
+    age, sex = age_and_sex(row, header.comments)
+    return Recording(ecg_mv, rate_hz, header.leads[channel], patient, name, rhythm, age, sex)
 
 
-class _UnknownUnit(Exception):
+class _NoVoltage(Exception):
     pass
 
 
-def _read_mv(path: Path, channel: int, **frames: int) -> tuple[np.ndarray, float, list[str]]:
-    """Read a channel, (T,) float32 millivolts, with rate and comments; frames: wfdb's sampfrom and sampto.
+def _read_mv(header: _Header, channel: int, first: int = 0, last: int | None = None) -> np.ndarray:
+    """Read frames first to last of a channel, all of them by default: (T,) float32 millivolts, NaN in gaps.
 
-    It is read at its own rate: wfdb would average a channel that is faster than the record.
+    Segments are read one by one: wfdb knows no unit where none of those asked for has the lead.
     """
+    if len(header.parts) == 1 and header.parts[0].path:
+        return _read_file_mv(header.parts[0].path, channel, header.per_frame[channel], first, last)
+    lead, per_frame = header.leads[channel], header.per_frame[channel]
+    pieces_mv, end = [np.empty(0, np.float32)], 0
+    for part in header.parts:
+        begin, end = end, end + part.frames
+        part_first, part_last = max(first - begin, 0), min(part.frames, part.frames if last is None else last - begin)
+        if part_first >= part_last:
+            continue
+        if part.path and lead in part.leads:
+            place = part.leads.index(lead)
+            pieces_mv.append(_read_file_mv(part.path, place, per_frame, part_first, part_last))
+        else:
+            pieces_mv.append(np.full((part_last - part_first) * per_frame, np.nan, np.float32))
+    return np.concatenate(pieces_mv)
+
+
+def _read_file_mv(path: Path, channel: int, per_frame: int, first: int, last: int | None) -> np.ndarray:
+    """Read a channel of one file at its own rate: wfdb would average one that is faster than the record."""
+    frames = {"sampfrom": first, "sampto": last}
     with np.errstate(all="ignore"):
         record = wfdb.rdrecord(str(path), channels=[channel], smooth_frames=False, return_res=32, **frames)
     unit = _unit(path, str(record.units[0]))
     if unit.casefold() not in MV_PER_UNIT:
-        raise _UnknownUnit(unit)
-    ecg_mv = np.asarray(record.e_p_signal[0] * np.float32(MV_PER_UNIT[unit.casefold()]), dtype=np.float32)
-    return ecg_mv, float(record.fs * record.samps_per_frame[0]), record.comments or []
+        raise _NoVoltage(f"unit {unit}")
+    if not _says_gain(path, channel):
+        raise _NoVoltage("gain 0")
+    if record.samps_per_frame[0] != per_frame:
+        raise ValueError(f"{path} has {record.samps_per_frame[0]} samples a frame, the record {per_frame}")
+    return np.asarray(record.e_p_signal[0] * np.float32(MV_PER_UNIT[unit.casefold()]), dtype=np.float32)
 
 
 def open_signal(path: Path, lead: str) -> Signal:
     """Find a lead of a record by its name, to be read stretch by stretch; path without .hea.
 
-    ValueError if the header cannot be read, says no rate or length, or has no such lead, and when read, if the unit is
-    no voltage.
+    Unusable if the header cannot be read, says no rate or length, or has no such lead, and when read, if unit
+    and gain say no voltage or the file ends early.
     """
     header = _read_header(path)
-    if header is None or not (header.fs and header.fs > 0 and header.sig_len):
-        raise ValueError(f"{path}.hea: cannot be read, or says no rate or no length; mend it or take it out")
-    names = _lead_names(header)
-    channel = next((index for index, each in enumerate(names) if each.casefold() == lead.casefold()), None)
+    if header is None or not (header.frames_hz > 0 and header.frames):
+        message = f"{path}.hea: cannot be read, or says no rate or no length; mend it or take it out"
+        raise Unusable(message, "unreadable")
+    channel = header.channel(lead)
     if channel is None:
-        raise ValueError(f"{path}: no lead {lead}, only {', '.join(names)}; set lead to one of them")
-    segments = header.segments if isinstance(header, wfdb.MultiRecord) else [header]
-    per_frame = next(segment.samps_per_frame for segment in segments if segment is not None)
-    grain = int((per_frame or [1] * len(names))[channel])
+        message = f"{path}: no lead {lead}, only {', '.join(header.leads)}; set lead to one of them"
+        raise Unusable(message, f"no lead {lead}")
+    grain = header.per_frame[channel]
 
     def read_mv(first: int, last: int) -> np.ndarray:
         try:
-            ecg_mv, _, _ = _read_mv(path, channel, sampfrom=first // grain, sampto=-(-last // grain))
-        except _UnknownUnit as unknown:
-            raise ValueError(f"{path}: unit {unknown} of lead {lead} is no voltage; mend its header") from unknown
+            ecg_mv = _read_mv(header, channel, first // grain, -(-last // grain))
+        except _NoVoltage as reason:
+            message = f"{path}: {reason} of lead {lead} is no voltage; mend its header"
+            raise Unusable(message, str(reason)) from reason
         except Exception as error:
-            raise ValueError(f"{path}: cannot be read from sample {first} to {last} ({error}); mend it") from error
+            message = f"{path}: cannot be read from sample {first} to {last} ({error}); mend it"
+            raise Unusable(message, "unreadable") from error
         return ecg_mv[: last - first]
 
-    return Signal(path.name, names[channel], float(header.fs * grain), int(header.sig_len * grain), read_mv, grain)
+    return Signal(path.name, header.leads[channel], header.frames_hz * grain, header.frames * grain, read_mv, grain)
+
+
+def _says_gain(path: Path, channel: int) -> bool:
+    """Tell whether a channel is calibrated: where its gain is 0 or left out wfdb assumes 200 a millivolt."""
+    fields = header_lines(path.with_name(f"{path.name}.hea"))[1 + channel].split()
+    gain = re.match(r"[+-]?[\d.]+(e[+-]?\d+)?", fields[2], re.IGNORECASE) if len(fields) > 2 else None
+    return gain is not None and float(gain[0]) != 0
 
 
 def _unit(path: Path, unit: str) -> str:
