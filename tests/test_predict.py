@@ -312,7 +312,8 @@ def test_what_is_unclear_is_refused_and_leaves_nothing(
     save_bundle(tmp_path / "encoder", Encoder(Architecture(width=2)), None, {"lead": "II"})
     before = sorted(tmp_path.iterdir())
     refused("predict", f"model={model}", f"out={tmp_path / 'p.csv'}", *(word.format(root=tmp_path) for word in words))
-    assert message.format(root=tmp_path) in capsys.readouterr().err
+    assert message.format(root=tmp_path) in (error := capsys.readouterr().err)
+    assert "source." not in error
     assert sorted(tmp_path.iterdir()) == before
 
 
