@@ -14,6 +14,8 @@ from ecg_tl.model_card import write_card
 from ecg_tl.released_weights import convert_released, read_checkpoint
 from ecg_tl.waveform import FILTER
 
+# A checkpoint says neither; where its weights were trained on other windows, features are worse, and nothing tells.
+_ASSUMED = ["lead", "filter"]
 _LICENCE = "These weights are their authors'; ask them, or look where they published them, what they allow."
 
 
@@ -31,6 +33,7 @@ def main(config: ConvertConfig) -> None:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     description = {
         **takes(config.lead, FILTER),
+        "assumed": _ASSUMED,
         "corpus": {"converted_from": checkpoint.name, "checksum": sha256},
         "corpus_sha256": None,
         "licence_note": _LICENCE,

@@ -33,12 +33,15 @@ def card(name: str, description: dict[str, Any]) -> str:
 
 def _takes(description: dict[str, Any]) -> str:
     architecture = description["architecture"]
+    assumed = " and ".join(description.get("assumed", ()))
+    doubt = f" Assumed, since the weights came without a word of it: {assumed}." if assumed else ""
     return (
         f"Network: `{architecture['kind']}`, width {architecture['width']}, {architecture['latent']} latent features, "
         f"kernels {architecture['kernel']} and {architecture['late_kernel']}. It takes windows of "
         f"{description['window']:,} samples at {description['rate_hz']:g} Hz of lead {description['lead']}, in mV, "
         f"filtered ({description['filter']['baseline']}, {description['filter']['cutoff_hz']:g} Hz, order "
-        f"{description['filter']['order']}) and brought to {description['normalisation']}; `ecg_tl` does all of this."
+        f"{description['filter']['order']}) and brought to {description['normalisation']}; "
+        f"`ecg_tl` does all of this.{doubt}"
     )
 
 

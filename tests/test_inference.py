@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 import ecg_tl
 from ecg_tl import bundle, inference
-from ecg_tl.bundle import load_bundle, save_bundle, save_classifier
+from ecg_tl.bundle import load_bundle, save_bundle, save_classifier, takes
 from ecg_tl.networks import Architecture, Decoder, Encoder, RhythmNetwork
 from ecg_tl.rows import write_rows
 from ecg_tl.sources.wfdb import WfdbIcu, WfdbRecords
@@ -20,7 +20,7 @@ from ecg_tl.waveform import FILTER, centre_window, normalise
 from tests.fabricate import ecg_mv, wfdb_icu, wfdb_records
 
 TINY = Architecture(width=2, latent=6, kernel=3, late_kernel=3)
-DESCRIPTION = {"lead": "II", "rate_hz": 250.0, "window": 2048, "filter": FILTER, "normalisation": "z", "corpus": {}}
+DESCRIPTION = {**takes("II", FILTER), "corpus": {}}
 RHYTHMS = ["SR", "SB", "AFIB"]
 
 

@@ -160,6 +160,9 @@ def test_what_is_converted_computes_what_theirs_computes(form: str, theirs: Thei
         latent, window = theirs(windows)
         torch.testing.assert_close(encoder(windows), latent, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(decoder(latent), window, rtol=1e-5, atol=1e-5)
+    assert bundle.description["assumed"] == ["lead", "filter"]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Assumed, since the weights came without a word of it: lead and filter." in card
     assert latent.std() > 0.01  # else anything would be equal
     assert window.std() > 0.001
 
