@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
 import ecg_tl
-from ecg_tl.bundle import load_bundle
+from ecg_tl.bundle import load_bundle, save_bundle
 from ecg_tl.datamodules import windows_of
 from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.records import read_predictions
@@ -171,8 +171,9 @@ def test_a_shipped_encoder_trains_by_its_name(
         (("run={run}/image/1/0", "out={out}/o"), "init=image looks at spectrograms through GoogLeNet"),
         (("run={run}/random/1/9", "out={out}/o"), "random/1/9/record.json: no finished run there"),
         (("run={run}/random/1/0", "out={out}"), "exists; remove it or choose another out"),
-        (("out={out}/o",), "run: give one of run=RUN_FOLDER, for a classifier, and encoder=FOLDER"),
+        (("out={out}/o",), "run: give run=RUN_FOLDER, for a classifier, or encoder=FOLDER"),
         (("run={run}/random/1/0", "out={out}/o", "store={root}/icu.h5"), "icu.h5: not the data that the run was"),
+        (("run={run}/transfer/1/0", "out={out}/o", "encoder=e"), "encoder=e: the checkpoint of init=transfer has all"),
         (("run={run}/random/1/0", "out={out}/o", "format=onx"), "format=onx: not one of safetensors, onnx"),
     ],
 )
@@ -185,11 +186,20 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_frozen_run_needs_the_very_encoder_that_it_began_with(
+def test_a_frozen_run_needs_the_very_encoder_that_it_began_with_and_no_other_run_does(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(cell(root, "frozen"), tmp_path / "s" / "runs" / "frozen" / "1" / "0")
-    common = (f"outputs={tmp_path}", "study=s", "logger=csv", *TINY)
-    run("pretrain", *common, f"corpus.path={root / 'icu.h5'}", "epochs=1", "seed=1")
-    refused("export", f"run={tmp_path / 's/runs/frozen/1/0'}", f"out={tmp_path / 'out'}")
-    assert "encoder: not the encoder that" in capsys.readouterr().err
+    for init in ("frozen", "transfer"):
+        shutil.copytree(cell(root, init), tmp_path / "s" / "runs" / init / "1" / "0")
+    frozen, transfer = (f"run={tmp_path / 's' / 'runs' / init / '1' / '0'}" for init in ("frozen", "transfer"))
+    refused("export", frozen, f"out={tmp_path / 'out'}")
+    assert "s/encoder/bundle.json: no pretrained encoder there" in capsys.readouterr().err
+    run("export", transfer, f"out={tmp_path / 'transfer'}")
+    encoder, other = root / "outputs" / "s" / "encoder", Encoder(Architecture(width=2, kernel=3, late_kernel=3))
+    save_bundle(tmp_path / "s" / "encoder", other, None, {"lead": "II"})
+    refused("export", frozen, f"out={tmp_path / 'out'}")
+    assert "give that one as encoder=FOLDER" in capsys.readouterr().err
+    run("export", frozen, f"out={tmp_path / 'out'}", f"encoder={encoder}")
+    classifier, windows = ecg_tl.load_classifier(tmp_path / "out"), torch.randn(4, 2048)
+    with torch.no_grad():
+        torch.testing.assert_close(classifier(windows), network_of(root, "frozen")(windows))
