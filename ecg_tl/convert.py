@@ -11,6 +11,8 @@ from ecg_tl.bundle import DESCRIBED, save_bundle, takes
 from ecg_tl.config import ConvertConfig
 from ecg_tl.hardware import versions
 from ecg_tl.model_card import write_card
+from ecg_tl.networks import Architecture
+from ecg_tl.records import whole_folder
 from ecg_tl.released_weights import convert_released, read_checkpoint
 from ecg_tl.waveform import FILTER
 
@@ -22,8 +24,16 @@ _LICENCE = "These weights are their authors'; ask them, or look where they publi
 def main(config: ConvertConfig) -> None:
     """Write the bundle and say what the shapes told."""
     out, checkpoint = Path(config.out), Path(config.checkpoint)
-    if out.exists():
-        raise ValueError(f"out={out} exists; remove it or choose another out")
+    with whole_folder(out) as folder:
+        found = _convert(checkpoint, config.lead, folder)
+        write_card(folder, json.loads((folder / DESCRIBED).read_text(encoding="utf-8")), out.absolute().name)
+    print(
+        f"{out}: released network of width {found.width}, {found.latent} latent features, kernels {found.kernel} and "
+        f"{found.late_kernel}; use it as encoder={out} model=released model.width={found.width}"
+    )
+
+
+def _convert(checkpoint: Path, lead: str, folder: Path) -> Architecture:
     weights = read_checkpoint(checkpoint)
     try:
         encoder, decoder = convert_released(weights)
@@ -32,20 +42,15 @@ def main(config: ConvertConfig) -> None:
     with checkpoint.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     description = {
-        **takes(config.lead, FILTER),
+        **takes(lead, FILTER),
         "assumed": _ASSUMED,
         "corpus": {"converted_from": checkpoint.name, "checksum": sha256},
         "corpus_sha256": None,
         "licence_note": _LICENCE,
         "versions": versions(),
     }
-    save_bundle(out, encoder, decoder, description)
-    write_card(out, json.loads((out / DESCRIBED).read_text(encoding="utf-8")))
-    found = encoder.architecture
-    print(
-        f"{out}: released network of width {found.width}, {found.latent} latent features, kernels {found.kernel} and "
-        f"{found.late_kernel}; use it as encoder={out} model=released model.width={found.width}"
-    )
+    save_bundle(folder, encoder, decoder, description)
+    return encoder.architecture
 
 
 if __name__ == "__main__":

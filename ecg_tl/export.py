@@ -30,7 +30,7 @@ from ecg_tl.initialise import starting_network
 from ecg_tl.model_card import write_card
 from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.onnx_export import save_onnx
-from ecg_tl.records import RunRecord, read_predictions, read_record, write_whole
+from ecg_tl.records import RunRecord, read_predictions, read_record, whole_folder, write_whole
 from ecg_tl.resampling import f1_interval
 from ecg_tl.results import predictions_by_split
 from ecg_tl.store import Store, open_store
@@ -51,36 +51,39 @@ NO_LICENCE = (
 def main(config: ExportConfig) -> None:
     """Write out/ and say what is in it."""
     out = Path(config.out)
-    if out.exists():
-        raise ValueError(f"out={out} exists; remove it or choose another out")
-    licence = {"licence_note": config.licence} if config.licence else {}
-    if config.run is None:
-        assert config.encoder is not None
-        bundle = load_bundle(bundle_folder(config.encoder))
-        encoder = Encoder(bundle.architecture)
-        encoder.load_state_dict(bundle.encoder_state)
-        description = {"licence_note": NO_LICENCE} | bundle.description | licence
-        if config.format == "onnx":
-            _save_onnx(out, encoder, description, FORMAT, "latent")
-        else:
-            save_bundle(out, encoder, None, description)
-    else:
-        network, description = _trained(Path(config.run), config.store, config.encoder)
-        description |= {"licence_note": NO_LICENCE} | licence
-        if config.format == "onnx":
-            _save_onnx(out, network, description, CLASSIFIER_FORMAT, "logits")
-        else:
-            save_classifier(out, network, description)
-    write_card(out, json.loads((out / DESCRIBED).read_text(encoding="utf-8")))
+    with whole_folder(out) as folder:
+        _fill(folder, config)
+        write_card(folder, json.loads((folder / DESCRIBED).read_text(encoding="utf-8")), out.absolute().name)
     print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
 
 
-def _save_onnx(
-    out: Path, network: Encoder | RhythmNetwork, description: dict[str, Any], kind: str, output: str
-) -> None:
+def _fill(folder: Path, config: ExportConfig) -> None:
+    licence = {"licence_note": config.licence} if config.licence else {}
+    network: Encoder | RhythmNetwork
+    if config.run is None:
+        assert config.encoder is not None
+        bundle = load_bundle(bundle_folder(config.encoder))
+        network = Encoder(bundle.architecture)
+        network.load_state_dict(bundle.encoder_state)
+        description = {"licence_note": NO_LICENCE} | bundle.description | licence
+    else:
+        network, description = _trained(Path(config.run), config.store, config.encoder)
+        description |= {"licence_note": NO_LICENCE} | licence
+    if config.format == "onnx":
+        _save_onnx(folder, network, description)
+    elif isinstance(network, Encoder):
+        save_bundle(folder, network, None, description)
+    else:
+        save_classifier(folder, network, description)
+
+
+def _save_onnx(out: Path, network: Encoder | RhythmNetwork, description: dict[str, Any]) -> None:
     """Write out/model.onnx, and last the bundle.json that describes it."""
+    if isinstance(network, Encoder):
+        architecture, kind, output = network.architecture, FORMAT, "latent"
+    else:
+        architecture, kind, output = network.encoder.architecture, CLASSIFIER_FORMAT, "logits"
     weights = save_onnx(network, out / "model.onnx", output)
-    architecture = network.architecture if isinstance(network, Encoder) else network.encoder.architecture
     entries = described(kind, architecture, description) | {
         "onnx": {"output": output, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     }

@@ -16,10 +16,13 @@ _NOT_FOR = (
 )
 
 
-def write_card(folder: Path, description: dict[str, Any]) -> Path:
-    """Write folder/README.md for the bundle.json that `description` is; one that is there stays."""
+def write_card(folder: Path, description: dict[str, Any], name: str | None = None) -> Path:
+    """Write folder/README.md for the bundle.json that `description` is; one that is there stays.
+
+    name: what the model is called, by default as its folder is.
+    """
     path = folder / "README.md"
-    return path if path.is_file() else write_whole(path, card(folder.name, description))
+    return path if path.is_file() else write_whole(path, card(name or folder.name, description))
 
 
 def card(name: str, description: dict[str, Any]) -> str:

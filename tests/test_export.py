@@ -186,6 +186,30 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_export_that_fails_leaves_nothing_and_can_be_repeated(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise RuntimeError("no such operator")
+
+    encoder = (f"encoder={root / 'outputs/s/encoder'}", f"out={tmp_path / 'out'}")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.onnx, "export", die)
+        refused("export", *encoder, "format=onnx")
+    assert not list(tmp_path.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr("ecg_tl.export.write_card", die)
+        refused("export", *encoder)
+    assert not list(tmp_path.iterdir())
+    run("export", *encoder)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "README.md",
+        "bundle.json",
+        "model.safetensors",
+    ]
+    assert (tmp_path / "out" / "README.md").read_text().count("\n# out\n") == 1
+
+
 def test_a_frozen_run_needs_the_very_encoder_that_it_began_with_and_no_other_run_does(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

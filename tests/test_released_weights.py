@@ -224,3 +224,20 @@ def test_a_pickled_object_is_refused_without_running_it(tmp_path: Path, capsys: 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused("convert", f"checkpoint={tmp_path / 'w.pt'}", f"out={tmp_path}")
     assert "exists; remove it or choose another out" in capsys.readouterr().err
+
+
+def test_a_conversion_that_is_interrupted_leaves_nothing_and_can_be_repeated(
+    theirs: Theirs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    torch.save(theirs.state_dict(), tmp_path / "w.pt")
+    words = (f"checkpoint={tmp_path / 'w.pt'}", f"out={tmp_path / 'out'}")
+    with monkeypatch.context() as patch:
+        patch.setattr("ecg_tl.convert.write_card", interrupt)
+        with pytest.raises(SystemExit):
+            run("convert", *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pt"]
+    run("convert", *words)
+    assert load_bundle(tmp_path / "out").folder == tmp_path / "out"
