@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from ecg_tl import command_line
 from ecg_tl.bundle import DESCRIBED, save_bundle, takes
@@ -29,8 +33,15 @@ def main(config: ConvertConfig) -> None:
         write_card(folder, json.loads((folder / DESCRIBED).read_text(encoding="utf-8")), out.absolute().name)
     print(
         f"{out}: released network of width {found.width}, {found.latent} latent features, kernels {found.kernel} and "
-        f"{found.late_kernel}; use it as encoder={out} model=released model.width={found.width}"
+        f"{found.late_kernel}; use it as encoder={out} {_words(found)}"
     )
+
+
+def _words(architecture: Architecture) -> str:
+    """Give the words of a command line that ask for such a network."""
+    usual: Any = OmegaConf.load(command_line.CONF / "model" / "released.yaml")
+    others = (f"model.{key}={value}" for key, value in asdict(architecture).items() if usual[key] != value)
+    return " ".join(("model=released", *others))
 
 
 def _convert(checkpoint: Path, lead: str, folder: Path) -> Architecture:

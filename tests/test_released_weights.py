@@ -146,10 +146,14 @@ FORMS: dict[str, tuple[str, Callable[[dict[str, Tensor], Path], None]]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_converted_computes_what_theirs_computes(form: str, theirs: Theirs, tmp_path: Path) -> None:
+def test_what_is_converted_computes_what_theirs_computes(
+    form: str, theirs: Theirs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     name, save = FORMS[form]
     save(theirs.state_dict(), tmp_path / name)
     run("convert", f"checkpoint={tmp_path / name}", f"out={tmp_path / 'out'}")
+    words = "model=released model.width=3 model.latent=7 model.kernel=5 model.late_kernel=3"
+    assert capsys.readouterr().out.endswith(f"; use it as encoder={tmp_path / 'out'} {words}\n")
     bundle = load_bundle(tmp_path / "out")
     assert bundle.architecture == Architecture("released", WIDTH, LATENT, KERNEL, LATE_KERNEL)
     encoder, decoder = Encoder(bundle.architecture).eval(), Decoder(bundle.architecture).eval()
@@ -185,8 +189,11 @@ def without(name: str) -> Callable[[dict[str, Tensor]], Any]:
             lambda state: state | {"encoder.conv1st.weight": torch.zeros(4)},
             "encoder.conv1st.weight: shape (4,) has not 3",
         ),
-        (lambda state: {"epoch": 3}, "w.pt: a dict is no table of weights by name"),
-        (lambda state: [1, 2], "w.pt: a list is no table of weights by name"),
+        (lambda state: {"epoch": 3}, "w.pt: 'epoch' is of type int, no tensor"),
+        (lambda state: {"a": torch.zeros(1), "b": None, "c": 1}, "w.pt: 'b' is of type NoneType, no tensor"),
+        (lambda state: {0: torch.zeros(1)}, "w.pt: 0 is no name of a weight"),
+        (lambda state: [1, 2], "w.pt: no table of weights by name but list;"),
+        (lambda state: {"state_dict": {}}, "w.pt: no table of weights by name but empty dict;"),
     ],
 )
 def test_something_else_is_refused_by_the_first_odd_name(
@@ -211,11 +218,15 @@ def test_a_pickled_object_is_refused_without_running_it(tmp_path: Path, capsys: 
     torch.save({"state_dict": Trap()}, tmp_path / "w.pt")
     (tmp_path / "x.pt").write_bytes(pickle.dumps(Trap()))
     (tmp_path / "y.safetensors").write_bytes(b"nonsense")
-    for name in ("w.pt", "x.pt", "y.safetensors"):
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "empty.safetensors").touch()
+    (tmp_path / "text.pt").write_text("width,latent\n3,7\n")
+    for name in ("w.pt", "x.pt", "y.safetensors", "empty.pt", "empty.safetensors", "text.pt"):
         refused("convert", f"checkpoint={tmp_path / name}", f"out={tmp_path / 'out'}")
         error = capsys.readouterr().err
         assert f"{name}: no weights that can be read safely" in error
         assert error.count("\n") == 1
+        assert "weights_only" not in error
     assert not Path("sprung").exists()
     refused("convert", f"checkpoint={tmp_path / 'none.pt'}", f"out={tmp_path / 'out'}")
     assert "none.pt: no such checkpoint" in capsys.readouterr().err
