@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -25,6 +27,8 @@ from ecg_tl.bundle import (
 )
 from ecg_tl.model_card import write_card
 from ecg_tl.networks import Encoder, RhythmNetwork
+from ecg_tl.rows import cut_row
+from ecg_tl.sources import Recording
 from ecg_tl.sources.csv import doubt_of_unit
 from ecg_tl.store import to_units
 from ecg_tl.waveform import RATE_HZ, WINDOW, condition, normalise
@@ -39,8 +43,13 @@ def windows_of_signal(ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float 
     ecg_mv: (T,) or (B, T) millivolts; step_s: seconds from window to window, by default as long as a window, and what
     is less than a window at the end is left out. Returns (B, windows, 2048), the very values of a store's rows.
     ValueError for another shape, missing samples, less than a window, a rate or step that is none, or amplitudes that
-    are hardly millivolts of an ECG.
+    are hardly millivolts of an ECG in the windows of a row that are not flat.
     """
+    return _prepare(ecg_mv, rate_hz, step_s)[0]
+
+
+def _prepare(ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float | None) -> tuple[Tensor, list[list[str | None]]]:
+    """Give the windows, and of each why it is unfit, as a store judges its rows."""
     signal_mv = np.asarray(ecg_mv.detach().cpu() if isinstance(ecg_mv, Tensor) else ecg_mv)
     if signal_mv.ndim not in (1, 2) or not signal_mv.size or signal_mv.dtype.kind not in "iuf":
         raise ValueError(f"ecg_mv: {signal_mv.dtype} {signal_mv.shape}; give numbers of shape (T,) or (B, T), one lead")
@@ -61,10 +70,28 @@ def windows_of_signal(ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float 
             f"ecg_mv: {signal_mv.shape[1]} samples at rate_hz={rate_hz:g} are {seconds}, and a window has "
             f"{WINDOW / RATE_HZ:g} s; give a longer signal, of shape (T,) or (B, T)"
         )
-    every_mv = sliding_window_view(condition(signal_mv, rate_hz), WINDOW, axis=-1)
-    if doubt := doubt_of_unit(np.ptp(every_mv[:, ::WINDOW], axis=-1)):
-        raise ValueError(f"ecg_mv: {doubt}; give millivolts")
-    return torch.from_numpy(normalise(to_units(every_mv[:, ::step])))
+    conditioned_mv = condition(signal_mv, rate_hz)
+    every_mv = sliding_window_view(conditioned_mv, WINDOW, axis=-1)
+
+    def unfit(step: int) -> list[list[str | None]]:
+        starts = range(0, every_mv.shape[1], step)
+        recordings = [Recording(raw_mv, rate_hz, "", "", "") for raw_mv in signal_mv]
+        pairs = zip(recordings, conditioned_mv, strict=True)
+        return [[cut_row(raw, row_mv, start, WINDOW).unfit for start in starts] for raw, row_mv in pairs]
+
+    reasons = unfit(WINDOW)
+    _check_unit(np.ptp(every_mv[:, ::WINDOW], axis=-1), reasons)
+    windows = torch.from_numpy(normalise(to_units(every_mv[:, ::step])))
+    return windows, reasons if step == WINDOW else unfit(step)
+
+
+def _check_unit(swings_mv: np.ndarray, reasons: list[list[str | None]]) -> None:
+    """Judge each row by its windows that are not flat; where all of all rows are, by these, which are no millivolts."""
+    judged = np.array([[reason != "flat" for reason in row] for row in reasons])
+    judged |= not judged.any()
+    for number, (row_mv, among) in enumerate(zip(swings_mv, judged, strict=True)):
+        if among.any() and (doubt := doubt_of_unit(row_mv[among])):
+            raise ValueError(f"ecg_mv, row {number}: {doubt}; give millivolts")
 
 
 class _Ready(nn.Module, PyTorchModelHubMixin, library_name="ecg_tl", tags=["ecg"]):
@@ -92,7 +119,7 @@ class _Ready(nn.Module, PyTorchModelHubMixin, library_name="ecg_tl", tags=["ecg"
         return windows_of_signal(ecg_mv, rate_hz, step_s)
 
     def _of_signal(self, ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float | None) -> Tensor:
-        windows, was_training = self.windows(ecg_mv, rate_hz, step_s), self.training
+        (windows, reasons), was_training = _prepare(ecg_mv, rate_hz, step_s), self.training
         device = next(self.parameters()).device
         self.eval()
         try:
@@ -100,7 +127,16 @@ class _Ready(nn.Module, PyTorchModelHubMixin, library_name="ecg_tl", tags=["ecg"
                 given = [self(batch.to(device)).float() for batch in windows.flatten(0, 1).split(_BATCH)]
         finally:
             self.train(was_training)
-        return torch.cat(given).unflatten(0, windows.shape[:2])
+        features = torch.cat(given).unflatten(0, windows.shape[:2])
+        unfit = Counter(reason for row in reasons for reason in row if reason)
+        if unfit:
+            features[torch.tensor([[reason is not None for reason in row] for row in reasons])] = torch.nan
+            counted = ", ".join(f"{reason} {count:,}" for reason, count in unfit.most_common())
+            n_windows = windows.shape[0] * windows.shape[1]
+            warnings.warn(
+                f"ecg_mv: {unfit.total():,} of {n_windows:,} windows are unusable and give NaN: {counted}", stacklevel=3
+            )
+        return features
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **hub: Any) -> Self:
@@ -129,7 +165,8 @@ class PretrainedEncoder(_Ready):
     def embed(self, ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float | None = None) -> Tensor:
         """(T,) or (B, T) millivolts -> (B, windows, latent), a window every step_s seconds (default: end to end).
 
-        Computed without gradients and in evaluation mode. ValueError as `windows_of_signal`.
+        Computed without gradients and in evaluation mode. A window that a store would leave out, flat or saturated,
+        gives NaN, and one warning counts them. ValueError as `windows_of_signal`.
         """
         return self._of_signal(ecg_mv, rate_hz, step_s)
 
@@ -154,7 +191,8 @@ class PretrainedClassifier(_Ready):
     def predict(self, ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float | None = None) -> Tensor:
         """(T,) or (B, T) millivolts -> (B, windows, rhythms) probabilities, a window every step_s seconds.
 
-        Computed without gradients and in evaluation mode. ValueError as `windows_of_signal`.
+        Computed without gradients and in evaluation mode. A window that a store would leave out, flat or saturated,
+        gives NaN, and one warning counts them. ValueError as `windows_of_signal`.
         """
         return self._of_signal(ecg_mv, rate_hz, step_s).softmax(-1)
 

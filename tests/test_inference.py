@@ -120,6 +120,34 @@ def test_what_is_no_ecg_is_refused_with_the_reason(
     assert "\n" not in str(caught.value)
 
 
+def test_flat_and_saturated_windows_give_nan_and_one_warning(
+    encoder: ecg_tl.PretrainedEncoder, classifier: ecg_tl.PretrainedClassifier
+) -> None:
+    """Five windows at 500 Hz: three without signal, of which the unit says nothing, one at a rail, one good."""
+    signal_mv = ecg_mv(np.random.default_rng(0), 5 * 8.192, 500)
+    signal_mv[4096 : 4 * 4096] = 0
+    signal_mv[17000:17100] = 4
+    both_mv = np.stack([signal_mv, ecg_mv(np.random.default_rng(1), 5 * 8.192, 500)])
+    for model, give in ((encoder, encoder.embed), (classifier, classifier.predict)):
+        with pytest.warns(
+            UserWarning, match=r"4 of 10 windows are unusable and give NaN: flat 3, saturated 1$"
+        ) as said:
+            given = give(both_mv, 500)
+        assert len(said) == 1
+        assert said[0].filename == __file__
+        assert torch.isnan(given).all(-1).tolist() == [[False, True, True, True, True], [False] * 5]
+        with torch.no_grad():
+            good = model(model.windows(both_mv, 500)[1])
+        torch.testing.assert_close(given[1], good if model is encoder else good.softmax(-1))
+    with pytest.warns(UserWarning, match=r"8 of 9 windows"):  # those that overlap, by half, are flat for seconds too
+        encoder.embed(signal_mv, 500, step_s=4.096)
+
+
+def test_the_unit_is_judged_row_by_row(encoder: ecg_tl.PretrainedEncoder) -> None:
+    with pytest.raises(ValueError, match=r"ecg_mv, row 2: unit\? .*; give millivolts"):
+        encoder.embed(np.stack([GOOD, GOOD, GOOD * 1000]), 500)
+
+
 def test_a_step_below_a_sample_is_refused(encoder: ecg_tl.PretrainedEncoder) -> None:
     with pytest.raises(ValueError, match=r"step_s=0\.001: must be at least 0\.004 s"):
         encoder.embed(GOOD, 500, step_s=0.001)
