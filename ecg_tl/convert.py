@@ -14,7 +14,7 @@ from ecg_tl import command_line
 from ecg_tl.bundle import DESCRIBED, save_bundle, takes
 from ecg_tl.config import ConvertConfig
 from ecg_tl.hardware import versions
-from ecg_tl.model_card import write_card
+from ecg_tl.model_card import card, write_card
 from ecg_tl.networks import Architecture
 from ecg_tl.records import whole_folder
 from ecg_tl.released_weights import convert_released, read_checkpoint
@@ -30,7 +30,8 @@ def main(config: ConvertConfig) -> None:
     out, checkpoint = Path(config.out), Path(config.checkpoint)
     with whole_folder(out) as folder:
         found = _convert(checkpoint, config.lead, folder)
-        write_card(folder, json.loads((folder / DESCRIBED).read_text(encoding="utf-8")), out.absolute().name)
+        description = json.loads((folder / DESCRIBED).read_text(encoding="utf-8"))
+        write_card(folder, card(out.absolute().name, description))
     print(
         f"{out}: released network of width {found.width}, {found.latent} latent features, kernels {found.kernel} and "
         f"{found.late_kernel}; use it as encoder={out} {_words(found)}"

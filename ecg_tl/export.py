@@ -27,7 +27,7 @@ from ecg_tl.bundle import (
 from ecg_tl.config import ExportConfig
 from ecg_tl.identity import read_config
 from ecg_tl.initialise import starting_network
-from ecg_tl.model_card import write_card
+from ecg_tl.model_card import card, write_card
 from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.onnx_export import save_onnx
 from ecg_tl.records import RunRecord, read_predictions, read_record, whole_folder, write_whole
@@ -53,7 +53,8 @@ def main(config: ExportConfig) -> None:
     out = Path(config.out)
     with whole_folder(out) as folder:
         _fill(folder, config)
-        write_card(folder, json.loads((folder / DESCRIBED).read_text(encoding="utf-8")), out.absolute().name)
+        description = json.loads((folder / DESCRIBED).read_text(encoding="utf-8"))
+        write_card(folder, card(out.absolute().name, description))
     print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
 
 

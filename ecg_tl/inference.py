@@ -16,17 +16,20 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ecg_tl.bundle import (
+    CLASSIFIER_FORMAT,
     DESCRIBED,
+    FORMAT,
     WEIGHTS,
     bundle_folder,
+    described,
     load_bundle,
     load_classifier_bundle,
     save_bundle,
     save_classifier,
     shipped_encoders,
 )
-from ecg_tl.model_card import write_card
-from ecg_tl.networks import Encoder, RhythmNetwork
+from ecg_tl.model_card import card, write_card
+from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.rows import cut_row
 from ecg_tl.sources import Recording
 from ecg_tl.sources.csv import doubt_of_unit
@@ -103,6 +106,7 @@ class _Ready(nn.Module, PyTorchModelHubMixin, library_name="ecg_tl", tags=["ecg"
         super().__init__()
         self.network = network
         self.description = description
+        self.card: str | None = None
         self._hub_mixin_config = None  # bundle.json says all that config.json would
 
     @property
@@ -145,7 +149,15 @@ class _Ready(nn.Module, PyTorchModelHubMixin, library_name="ecg_tl", tags=["ecg"
         hub: what `huggingface_hub.snapshot_download` takes (revision, token, cache_dir...). Nothing is unpickled.
         FileNotFoundError if there is no such thing; ValueError if it is damaged or something else.
         """
-        return cls._of_folder(_fetch(str(pretrained_model_name_or_path), hub)).eval()
+        folder = _fetch(str(pretrained_model_name_or_path), hub)
+        model = cls._of_folder(folder).eval()
+        if (folder / "README.md").is_file():  # which somebody may have added to
+            model.card = (folder / "README.md").read_text(encoding="utf-8")
+        return model
+
+    def _card(self, folder: Path, kind: str, architecture: Architecture) -> str:
+        """Give the card that it came with, else one made of its description."""
+        return self.card or card(folder.name, described(kind, architecture, self.description))
 
     @classmethod
     def _of_folder(cls, folder: Path) -> Self:
@@ -171,8 +183,10 @@ class PretrainedEncoder(_Ready):
         return self._of_signal(ecg_mv, rate_hz, step_s)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_bundle(save_directory, cast(Encoder, self.network), None, self.description)
-        write_card(save_directory, self.description)
+        encoder = cast(Encoder, self.network)
+        text = self._card(save_directory, FORMAT, encoder.architecture)
+        save_bundle(save_directory, encoder, None, self.description)
+        write_card(save_directory, text)
 
 
 class PretrainedClassifier(_Ready):
@@ -197,8 +211,10 @@ class PretrainedClassifier(_Ready):
         return self._of_signal(ecg_mv, rate_hz, step_s).softmax(-1)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_classifier(save_directory, cast(RhythmNetwork, self.network), self.description)
-        write_card(save_directory, self.description)
+        network = cast(RhythmNetwork, self.network)
+        text = self._card(save_directory, CLASSIFIER_FORMAT, network.encoder.architecture)
+        save_classifier(save_directory, network, self.description)
+        write_card(save_directory, text)
 
 
 def load_encoder(path_or_hub_id: str | Path, **hub: Any) -> PretrainedEncoder:

@@ -19,7 +19,7 @@ from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.records import read_predictions
 from ecg_tl.store import open_store
 from tests.commands import refused, run
-from tests.fabricate import icu_store, labelled_store
+from tests.fabricate import ecg_mv, icu_store, labelled_store
 
 TINY = ("model.width=2", "model.kernel=3", "model.late_kernel=3", "batch_size=16", "trainer.precision=32-true")
 INITS = ("transfer", "random", "frozen", "frozen_random")
@@ -115,6 +115,10 @@ def test_onnx_computes_what_torch_computes_in_any_batch(root: Path, tmp_path: Pa
         (given,) = session.run(["logits"], {"windows": windows.numpy()})
         with torch.no_grad():
             np.testing.assert_allclose(given, model(windows), rtol=0, atol=1e-4)
+    example = (tmp_path / "onnx" / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    names = {"ecg_mv": ecg_mv(np.random.default_rng(0), 20, 500)}
+    exec(example.replace("PATH", str(tmp_path / "onnx")), names)
+    assert names["logits"].shape == (2, 3)
 
 
 @pytest.mark.slow

@@ -169,6 +169,30 @@ def test_models_are_saved_and_come_back(
     assert callable(encoder.push_to_hub)
 
 
+def test_a_saved_model_brings_its_card_and_leaves_somebodys_own_text(
+    encoder: ecg_tl.PretrainedEncoder, classifier: ecg_tl.PretrainedClassifier, tmp_path: Path
+) -> None:
+    readme = tmp_path / "again" / "README.md"
+    encoder.save_pretrained(readme.parent)
+    assert "An encoder of ECGs" in readme.read_text()
+    classifier.save_pretrained(readme.parent)
+    assert "A classifier of ECG windows" in readme.read_text()
+    readme.write_text("# My notes\n")
+    encoder.save_pretrained(readme.parent)
+    assert readme.read_text() == "# My notes\n"
+    ecg_tl.load_encoder("ecg-tl-small").save_pretrained(tmp_path / "small")
+    shipped = bundle.SHIPPED / "ecg-tl-small" / "README.md"
+    assert (tmp_path / "small" / "README.md").read_text() == shipped.read_text()
+
+
+def test_what_save_classifier_takes_can_be_saved_again_with_a_card(tmp_path: Path) -> None:
+    network = RhythmNetwork(an_encoder(), "pooled", 2)
+    save_classifier(tmp_path / "one", network, {"rhythms": ["SR", "SB"], "lead": "II"})
+    ecg_tl.load_classifier(tmp_path / "one").save_pretrained(tmp_path / "two")
+    assert ecg_tl.load_classifier(tmp_path / "two").rhythms == ("SR", "SB")
+    assert "## How good it is\n\nThat is not stated." in (tmp_path / "two" / "README.md").read_text()
+
+
 @pytest.mark.usefixtures("encoder", "classifier")
 def test_one_kind_is_not_taken_for_the_other(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"encoder: an encoder; load it as one, or export a run"):
