@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ecg_tl.networks import Architecture, Decoder, Encoder, RhythmNetwork
 from ecg_tl.records import write_whole
-from ecg_tl.waveform import RATE_HZ, WINDOW
+from ecg_tl.waveform import FILTER, RATE_HZ, WINDOW
 
 FORMAT = "ecg_tl.encoder"
 CLASSIFIER_FORMAT = "ecg_tl.classifier"
@@ -147,13 +148,20 @@ def load_bundle(folder: Path) -> EncoderBundle:
     """Read an encoder's bundle without unpickling anything.
 
     FileNotFoundError names the folder and the command that fills it; ValueError a file that is damaged, of another
-    version, or that does not belong to the other.
+    version, that does not belong to the other, or whose windows are prepared in another way than this package's.
     """
     description, architecture, tensors = _load(folder, FORMAT)
     encoder_state, decoder_state = (
         {name.removeprefix(part): value for name, value in tensors.items() if name.startswith(part)}
         for part in ("encoder.", "decoder.")
     )
+    try:
+        with torch.device("meta"):  # shapes alone
+            Encoder(architecture).load_state_dict(encoder_state, assign=True)
+            if decoder_state:
+                Decoder(architecture).load_state_dict(decoder_state, assign=True)
+    except RuntimeError as error:
+        raise _no_such_network(folder, FORMAT, error) from error
     return EncoderBundle(folder, architecture, encoder_state, decoder_state, description["model_sha256"], description)
 
 
@@ -166,8 +174,28 @@ def load_classifier_bundle(folder: Path) -> ClassifierBundle:
         network = RhythmNetwork(Encoder(architecture), description["head"], len(description["rhythms"]))
         network.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{folder}: not a classifier ({' '.join(str(error).split())}); export it again") from error
+        raise _no_such_network(folder, CLASSIFIER_FORMAT, error) from error
     return ClassifierBundle(folder, network.eval(), description)
+
+
+def _no_such_network(folder: Path, kind: str, error: Exception) -> ValueError:
+    first = " ".join(str(error).split()).partition(". ")[0]
+    return ValueError(f"{folder / WEIGHTS}: not the network that {DESCRIBED} describes ({first}); {_HOW[kind].remedy}")
+
+
+def _check_windows(path: Path, description: dict[str, Any], remedy: str) -> None:
+    """Refuse a network of windows that are prepared in another way than here, as far as its description says."""
+    for name, ours in takes("", FILTER).items():
+        theirs = description.get(name, ours)
+        if name == "lead" or theirs == ours:
+            continue
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            step = next(step for step in (*ours, *theirs) if theirs.get(step) != ours.get(step))
+            name, theirs, ours = f"{name}.{step}", theirs.get(step), ours.get(step)
+        raise ValueError(
+            f"{path}: {name}={theirs}, and this version prepares windows with {name}={ours}; "
+            f"use the version that made it, or {remedy}"
+        )
 
 
 def _load(folder: Path, kind: str) -> tuple[dict[str, Any], Architecture, dict[str, Tensor]]:
@@ -185,6 +213,7 @@ def _load(folder: Path, kind: str) -> tuple[dict[str, Any], Architecture, dict[s
             raise ValueError(f"{folder}: {_HOW[found].noun}; load it as one, or {_HOW[kind].remedy}")
         if (found, description["version"]) != (kind, VERSION):
             raise ValueError(f"{described_path}: not {how.noun} bundle of version {VERSION}; {how.remedy}")
+        _check_windows(described_path, description, how.remedy)
         architecture = Architecture(**description["architecture"])
         if hashlib.sha256(weights.read_bytes()).hexdigest() != description["model_sha256"]:
             raise ValueError(f"{weights}: not the weights that {described_path.name} describes; {how.remedy}")

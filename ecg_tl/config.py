@@ -154,7 +154,10 @@ class DashboardConfig:
 
 @dataclass
 class ExportConfig:
-    """python -m ecg_tl.export: a finished run, or an encoder without its decoder, as others use it."""
+    """python -m ecg_tl.export: a finished run, or an encoder without its decoder, as others use it.
+
+    Beside run, encoder names the one that a frozen run began with.
+    """
 
     run: str | None = MISSING
     encoder: str | None = MISSING
@@ -165,8 +168,8 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         one_of("format", self.format, ("safetensors", "onnx"))
-        if (self.run is None) == (self.encoder is None):
-            raise ValueError("run: give one of run=RUN_FOLDER, for a classifier, and encoder=FOLDER")
+        if self.run is None and self.encoder is None:
+            raise ValueError("run: give run=RUN_FOLDER, for a classifier, or encoder=FOLDER")
 
 
 @dataclass

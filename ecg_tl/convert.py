@@ -4,24 +4,48 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from ecg_tl import command_line
 from ecg_tl.bundle import DESCRIBED, save_bundle, takes
 from ecg_tl.config import ConvertConfig
 from ecg_tl.hardware import versions
-from ecg_tl.model_card import write_card
+from ecg_tl.model_card import card, write_card
+from ecg_tl.networks import Architecture
+from ecg_tl.records import whole_folder
 from ecg_tl.released_weights import convert_released, read_checkpoint
 from ecg_tl.waveform import FILTER
 
+# A checkpoint says neither; where its weights were trained on other windows, features are worse, and nothing tells.
+_ASSUMED = ["lead", "filter"]
 _LICENCE = "These weights are their authors'; ask them, or look where they published them, what they allow."
 
 
 def main(config: ConvertConfig) -> None:
     """Write the bundle and say what the shapes told."""
     out, checkpoint = Path(config.out), Path(config.checkpoint)
-    if out.exists():
-        raise ValueError(f"out={out} exists; remove it or choose another out")
+    with whole_folder(out) as folder:
+        found = _convert(checkpoint, config.lead, folder)
+        description = json.loads((folder / DESCRIBED).read_text(encoding="utf-8"))
+        write_card(folder, card(out.absolute().name, description))
+    print(
+        f"{out}: released network of width {found.width}, {found.latent} latent features, kernels {found.kernel} and "
+        f"{found.late_kernel}; use it as encoder={out} {_words(found)}"
+    )
+
+
+def _words(architecture: Architecture) -> str:
+    """Give the words of a command line that ask for such a network."""
+    usual: Any = OmegaConf.load(command_line.CONF / "model" / "released.yaml")
+    others = (f"model.{key}={value}" for key, value in asdict(architecture).items() if usual[key] != value)
+    return " ".join(("model=released", *others))
+
+
+def _convert(checkpoint: Path, lead: str, folder: Path) -> Architecture:
     weights = read_checkpoint(checkpoint)
     try:
         encoder, decoder = convert_released(weights)
@@ -30,19 +54,15 @@ def main(config: ConvertConfig) -> None:
     with checkpoint.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     description = {
-        **takes(config.lead, FILTER),
+        **takes(lead, FILTER),
+        "assumed": _ASSUMED,
         "corpus": {"converted_from": checkpoint.name, "checksum": sha256},
         "corpus_sha256": None,
         "licence_note": _LICENCE,
         "versions": versions(),
     }
-    save_bundle(out, encoder, decoder, description)
-    write_card(out, json.loads((out / DESCRIBED).read_text(encoding="utf-8")))
-    found = encoder.architecture
-    print(
-        f"{out}: released network of width {found.width}, {found.latent} latent features, kernels {found.kernel} and "
-        f"{found.late_kernel}; use it as encoder={out} model=released model.width={found.width}"
-    )
+    save_bundle(folder, encoder, decoder, description)
+    return encoder.architecture
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ecg_tl import command_line
 from ecg_tl.bundle import (
@@ -25,11 +26,11 @@ from ecg_tl.bundle import (
 )
 from ecg_tl.config import ExportConfig
 from ecg_tl.identity import read_config
-from ecg_tl.initialise import PRETRAINED, starting_network
-from ecg_tl.model_card import write_card
+from ecg_tl.initialise import starting_network
+from ecg_tl.model_card import card, write_card
 from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.onnx_export import save_onnx
-from ecg_tl.records import RunRecord, read_predictions, read_record, write_whole
+from ecg_tl.records import RunRecord, read_predictions, read_record, whole_folder, write_whole
 from ecg_tl.resampling import f1_interval
 from ecg_tl.results import predictions_by_split
 from ecg_tl.store import Store, open_store
@@ -50,43 +51,47 @@ NO_LICENCE = (
 def main(config: ExportConfig) -> None:
     """Write out/ and say what is in it."""
     out = Path(config.out)
-    if out.exists():
-        raise ValueError(f"out={out} exists; remove it or choose another out")
-    licence = {"licence_note": config.licence} if config.licence else {}
-    if config.encoder is not None:
-        bundle = load_bundle(bundle_folder(config.encoder))
-        encoder = Encoder(bundle.architecture)
-        encoder.load_state_dict(bundle.encoder_state)
-        description = {"licence_note": NO_LICENCE} | bundle.description | licence
-        if config.format == "onnx":
-            _save_onnx(out, encoder, description, FORMAT, "latent")
-        else:
-            save_bundle(out, encoder, None, description)
-    else:
-        assert config.run is not None
-        network, description = _trained(Path(config.run), config.store)
-        description |= {"licence_note": NO_LICENCE} | licence
-        if config.format == "onnx":
-            _save_onnx(out, network, description, CLASSIFIER_FORMAT, "logits")
-        else:
-            save_classifier(out, network, description)
-    write_card(out, json.loads((out / DESCRIBED).read_text(encoding="utf-8")))
+    with whole_folder(out) as folder:
+        _fill(folder, config)
+        description = json.loads((folder / DESCRIBED).read_text(encoding="utf-8"))
+        write_card(folder, card(out.absolute().name, description))
     print(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
 
 
-def _save_onnx(
-    out: Path, network: Encoder | RhythmNetwork, description: dict[str, Any], kind: str, output: str
-) -> None:
+def _fill(folder: Path, config: ExportConfig) -> None:
+    licence = {"licence_note": config.licence} if config.licence else {}
+    network: Encoder | RhythmNetwork
+    if config.run is None:
+        assert config.encoder is not None
+        bundle = load_bundle(bundle_folder(config.encoder))
+        network = Encoder(bundle.architecture)
+        network.load_state_dict(bundle.encoder_state)
+        description = {"licence_note": NO_LICENCE} | bundle.description | licence
+    else:
+        network, description = _trained(Path(config.run), config.store, config.encoder)
+        description |= {"licence_note": NO_LICENCE} | licence
+    if config.format == "onnx":
+        _save_onnx(folder, network, description)
+    elif isinstance(network, Encoder):
+        save_bundle(folder, network, None, description)
+    else:
+        save_classifier(folder, network, description)
+
+
+def _save_onnx(out: Path, network: Encoder | RhythmNetwork, description: dict[str, Any]) -> None:
     """Write out/model.onnx, and last the bundle.json that describes it."""
+    if isinstance(network, Encoder):
+        architecture, kind, output = network.architecture, FORMAT, "latent"
+    else:
+        architecture, kind, output = network.encoder.architecture, CLASSIFIER_FORMAT, "logits"
     weights = save_onnx(network, out / "model.onnx", output)
-    architecture = network.architecture if isinstance(network, Encoder) else network.encoder.architecture
     entries = described(kind, architecture, description) | {
         "onnx": {"output": output, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     }
     write_whole(out / DESCRIBED, json.dumps(entries, indent=1, allow_nan=False) + "\n")
 
 
-def _trained(run: Path, moved_store: str | None) -> tuple[RhythmNetwork, dict[str, Any]]:
+def _trained(run: Path, moved_store: str | None, moved_encoder: str | None) -> tuple[RhythmNetwork, dict[str, Any]]:
     """Rebuild the network of a finished run at its selected epoch, and say what it is, was made from and scored."""
     if not (run / "record.json").is_file():
         raise FileNotFoundError(f"{run / 'record.json'}: no finished run there; python -m ecg_tl.train makes one")
@@ -96,13 +101,19 @@ def _trained(run: Path, moved_store: str | None) -> tuple[RhythmNetwork, dict[st
             f"{run}: init=image looks at spectrograms through GoogLeNet, and a bundle holds an encoder of windows; "
             f"export a run of another init"
         )
+    if moved_encoder and record.init != "frozen":
+        raise ValueError(
+            f"encoder={moved_encoder}: the checkpoint of init={record.init} has all weights; leave encoder out"
+        )
     model = config["model"]
     architecture = Architecture(**{key: model[key] for key in Architecture.__dataclass_fields__})
-    bundle = _encoder_of(run, record, config) if record.init in PRETRAINED else None
-    network = starting_network(record.init, architecture, model["head"], len(record.rhythms), record.seed, bundle)
     state = _selected_state(run, record)
-    # A run on a fixed encoder trains its head alone, as one layer.
-    part = network.head if record.init.startswith("frozen") else network
+    if record.init.startswith("frozen"):  # which trains its head alone, as one layer
+        bundle = _encoder_of(run, record, moved_encoder or config["encoder"]) if record.init == "frozen" else None
+        network = starting_network(record.init, architecture, model["head"], len(record.rhythms), record.seed, bundle)
+        part: nn.Module = network.head
+    else:
+        part = network = RhythmNetwork(Encoder(architecture), model["head"], len(record.rhythms))
     try:
         part.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
     except RuntimeError as error:
@@ -110,11 +121,10 @@ def _trained(run: Path, moved_store: str | None) -> tuple[RhythmNetwork, dict[st
     return network, _describe(run, record, config, _store_of(record, moved_store or config["data"]["path"]))
 
 
-def _encoder_of(run: Path, record: RunRecord, config: dict[str, Any]) -> EncoderBundle:
-    named = config["encoder"]
+def _encoder_of(run: Path, record: RunRecord, named: str | None) -> EncoderBundle:
     bundle = load_bundle(bundle_folder(named) if named else run.resolve().parents[3] / "encoder")
     if bundle.sha256 != record.encoder_sha256:
-        raise ValueError(f"{bundle.folder}: not the encoder that {run} began with; put that one there, or run it again")
+        raise ValueError(f"{bundle.folder}: not the encoder that {run} began with; give that one as encoder=FOLDER")
     return bundle
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -15,17 +17,22 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ecg_tl.bundle import (
+    CLASSIFIER_FORMAT,
     DESCRIBED,
+    FORMAT,
     WEIGHTS,
     bundle_folder,
+    described,
     load_bundle,
     load_classifier_bundle,
     save_bundle,
     save_classifier,
     shipped_encoders,
 )
-from ecg_tl.model_card import write_card
-from ecg_tl.networks import Encoder, RhythmNetwork
+from ecg_tl.model_card import card, write_card
+from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
+from ecg_tl.rows import cut_row
+from ecg_tl.sources import Recording
 from ecg_tl.sources.csv import doubt_of_unit
 from ecg_tl.store import to_units
 from ecg_tl.waveform import RATE_HZ, WINDOW, condition, normalise
@@ -40,8 +47,13 @@ def windows_of_signal(ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float 
     ecg_mv: (T,) or (B, T) millivolts; step_s: seconds from window to window, by default as long as a window, and what
     is less than a window at the end is left out. Returns (B, windows, 2048), the very values of a store's rows.
     ValueError for another shape, missing samples, less than a window, a rate or step that is none, or amplitudes that
-    are hardly millivolts of an ECG.
+    are hardly millivolts of an ECG in the windows of a row that are not flat.
     """
+    return _prepare(ecg_mv, rate_hz, step_s)[0]
+
+
+def _prepare(ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float | None) -> tuple[Tensor, list[list[str | None]]]:
+    """Give the windows, and of each why it is unfit, as a store judges its rows."""
     signal_mv = np.asarray(ecg_mv.detach().cpu() if isinstance(ecg_mv, Tensor) else ecg_mv)
     if signal_mv.ndim not in (1, 2) or not signal_mv.size or signal_mv.dtype.kind not in "iuf":
         raise ValueError(f"ecg_mv: {signal_mv.dtype} {signal_mv.shape}; give numbers of shape (T,) or (B, T), one lead")
@@ -62,10 +74,28 @@ def windows_of_signal(ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float 
             f"ecg_mv: {signal_mv.shape[1]} samples at rate_hz={rate_hz:g} are {seconds}, and a window has "
             f"{WINDOW / RATE_HZ:g} s; give a longer signal, of shape (T,) or (B, T)"
         )
-    every_mv = sliding_window_view(condition(signal_mv, rate_hz), WINDOW, axis=-1)
-    if doubt := doubt_of_unit(np.ptp(every_mv[:, ::WINDOW], axis=-1)):
-        raise ValueError(f"ecg_mv: {doubt}; give millivolts")
-    return torch.from_numpy(normalise(to_units(every_mv[:, ::step])))
+    conditioned_mv = condition(signal_mv, rate_hz)
+    every_mv = sliding_window_view(conditioned_mv, WINDOW, axis=-1)
+
+    def unfit(step: int) -> list[list[str | None]]:
+        starts = range(0, every_mv.shape[1], step)
+        recordings = [Recording(raw_mv, rate_hz, "", "", "") for raw_mv in signal_mv]
+        pairs = zip(recordings, conditioned_mv, strict=True)
+        return [[cut_row(raw, row_mv, start, WINDOW).unfit for start in starts] for raw, row_mv in pairs]
+
+    reasons = unfit(WINDOW)
+    _check_unit(np.ptp(every_mv[:, ::WINDOW], axis=-1), reasons)
+    windows = torch.from_numpy(normalise(to_units(every_mv[:, ::step])))
+    return windows, reasons if step == WINDOW else unfit(step)
+
+
+def _check_unit(swings_mv: np.ndarray, reasons: list[list[str | None]]) -> None:
+    """Judge each row by its windows that are not flat; where all of all rows are, by these, which are no millivolts."""
+    judged = np.array([[reason != "flat" for reason in row] for row in reasons])
+    judged |= not judged.any()
+    for number, (row_mv, among) in enumerate(zip(swings_mv, judged, strict=True)):
+        if among.any() and (doubt := doubt_of_unit(row_mv[among])):
+            raise ValueError(f"ecg_mv, row {number}: {doubt}; give millivolts")
 
 
 class _Ready(nn.Module, PyTorchModelHubMixin, library_name="ecg_tl", tags=["ecg"]):
@@ -77,6 +107,7 @@ class _Ready(nn.Module, PyTorchModelHubMixin, library_name="ecg_tl", tags=["ecg"
         super().__init__()
         self.network = network
         self.description = description
+        self.card: str | None = None
         self._hub_mixin_config = None  # bundle.json says all that config.json would
 
     @property
@@ -93,7 +124,7 @@ class _Ready(nn.Module, PyTorchModelHubMixin, library_name="ecg_tl", tags=["ecg"
         return windows_of_signal(ecg_mv, rate_hz, step_s)
 
     def _of_signal(self, ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float | None) -> Tensor:
-        windows, was_training = self.windows(ecg_mv, rate_hz, step_s), self.training
+        (windows, reasons), was_training = _prepare(ecg_mv, rate_hz, step_s), self.training
         device = next(self.parameters()).device
         self.eval()
         try:
@@ -101,7 +132,16 @@ class _Ready(nn.Module, PyTorchModelHubMixin, library_name="ecg_tl", tags=["ecg"
                 given = [self(batch.to(device)).float() for batch in windows.flatten(0, 1).split(_BATCH)]
         finally:
             self.train(was_training)
-        return torch.cat(given).unflatten(0, windows.shape[:2])
+        features = torch.cat(given).unflatten(0, windows.shape[:2])
+        unfit = Counter(reason for row in reasons for reason in row if reason)
+        if unfit:
+            features[torch.tensor([[reason is not None for reason in row] for row in reasons])] = torch.nan
+            counted = ", ".join(f"{reason} {count:,}" for reason, count in unfit.most_common())
+            n_windows = windows.shape[0] * windows.shape[1]
+            warnings.warn(
+                f"ecg_mv: {unfit.total():,} of {n_windows:,} windows are unusable and give NaN: {counted}", stacklevel=3
+            )
+        return features
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **hub: Any) -> Self:
@@ -110,7 +150,15 @@ class _Ready(nn.Module, PyTorchModelHubMixin, library_name="ecg_tl", tags=["ecg"
         hub: what `huggingface_hub.snapshot_download` takes (revision, token, cache_dir...). Nothing is unpickled.
         FileNotFoundError if there is no such thing; ValueError if it is damaged or something else.
         """
-        return cls._of_folder(_fetch(str(pretrained_model_name_or_path), hub)).eval()
+        folder = _fetch(str(pretrained_model_name_or_path), hub)
+        model = cls._of_folder(folder).eval()
+        if (folder / "README.md").is_file():  # which somebody may have added to
+            model.card = (folder / "README.md").read_text(encoding="utf-8")
+        return model
+
+    def _card(self, folder: Path, kind: str, architecture: Architecture) -> str:
+        """Give the card that it came with, else one made of its description."""
+        return self.card or card(folder.name, described(kind, architecture, self.description))
 
     @classmethod
     def _of_folder(cls, folder: Path) -> Self:
@@ -130,13 +178,16 @@ class PretrainedEncoder(_Ready):
     def embed(self, ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float | None = None) -> Tensor:
         """(T,) or (B, T) millivolts -> (B, windows, latent), a window every step_s seconds (default: end to end).
 
-        Computed without gradients and in evaluation mode. ValueError as `windows_of_signal`.
+        Computed without gradients and in evaluation mode. A window that a store would leave out, flat or saturated,
+        gives NaN, and one warning counts them. ValueError as `windows_of_signal`.
         """
         return self._of_signal(ecg_mv, rate_hz, step_s)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_bundle(save_directory, cast(Encoder, self.network), None, self.description)
-        write_card(save_directory, self.description)
+        encoder = cast(Encoder, self.network)
+        text = self._card(save_directory, FORMAT, encoder.architecture)
+        save_bundle(save_directory, encoder, None, self.description)
+        write_card(save_directory, text)
 
 
 class PretrainedClassifier(_Ready):
@@ -155,13 +206,16 @@ class PretrainedClassifier(_Ready):
     def predict(self, ecg_mv: ArrayLike | Tensor, rate_hz: float, step_s: float | None = None) -> Tensor:
         """(T,) or (B, T) millivolts -> (B, windows, rhythms) probabilities, a window every step_s seconds.
 
-        Computed without gradients and in evaluation mode. ValueError as `windows_of_signal`.
+        Computed without gradients and in evaluation mode. A window that a store would leave out, flat or saturated,
+        gives NaN, and one warning counts them. ValueError as `windows_of_signal`.
         """
         return self._of_signal(ecg_mv, rate_hz, step_s).softmax(-1)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_classifier(save_directory, cast(RhythmNetwork, self.network), self.description)
-        write_card(save_directory, self.description)
+        network = cast(RhythmNetwork, self.network)
+        text = self._card(save_directory, CLASSIFIER_FORMAT, network.encoder.architecture)
+        save_classifier(save_directory, network, self.description)
+        write_card(save_directory, text)
 
 
 def load_encoder(path_or_hub_id: str | Path, **hub: Any) -> PretrainedEncoder:

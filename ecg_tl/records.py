@@ -6,7 +6,9 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,6 +115,24 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give a hidden folder beside `out` to fill; it becomes `out` when the block ends well, and is gone otherwise.
+
+    ValueError if there is an `out` already.
+    """
+    if out.exists():
+        raise ValueError(f"out={out} exists; remove it or choose another out")
+    partial = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed, and had this number
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_record(path: Path) -> RunRecord:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -16,6 +14,8 @@ from ecg_tl.networks import Architecture, Decoder, Encoder
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
 """Entries of a checkpoint under which the weights themselves may lie."""
+
+_REMEDY = "save a network's state_dict() alone, by torch.save or as .safetensors"
 
 _BLOCKS = range(9)
 _UNUSED = ("latent_extractor.std_linear.", ".skip.pipeline.")
@@ -26,24 +26,27 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read a .safetensors or a torch checkpoint's weights by name, without unpickling anything but tensors.
 
     A wrapping entry and the prefix `module.` are taken off. FileNotFoundError if there is no such file; ValueError if
-    it holds more than weights, or none.
+    it cannot be read, or holds more than weights, naming the first key that is none, or nothing.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; give checkpoint=FILE")
     try:
         held: Any = load_file(path) if path.suffix == ".safetensors" else _torch_load(path)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"{path}: no weights that can be read safely ({str(error).strip().splitlines()[0]}); "
-            f"save a network's state_dict() alone"
-        ) from error
+    except Exception as error:  # of a file that is something else torch raises whatever it stumbles over
+        # What torch says is left out: it advises to unpickle.
+        raise ValueError(f"{path}: no weights that can be read safely; {_REMEDY}") from error
     wrapped = next(
         (held[name] for name in _WRAPPERS if isinstance(held, dict) and isinstance(held.get(name), dict)), held
     )
-    if not isinstance(wrapped, dict) or not all(isinstance(value, Tensor) for value in wrapped.values()) or not wrapped:
-        raise ValueError(
-            f"{path}: a {type(wrapped).__name__} is no table of weights by name; save a network's state_dict() alone"
-        )
+    if not isinstance(wrapped, dict) or not wrapped:
+        empty = "empty " if wrapped == {} else ""
+        raise ValueError(f"{path}: no table of weights by name but {empty}{type(wrapped).__name__}; {_REMEDY}")
+    for name, value in wrapped.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            wrong = (
+                f"is of type {type(value).__name__}, no tensor" if isinstance(name, str) else "is no name of a weight"
+            )
+            raise ValueError(f"{path}: {name!r} {wrong}; {_REMEDY}")
     prefixed = all(name.startswith("module.") for name in wrapped)
     return {name.removeprefix("module.") if prefixed else name: value for name, value in wrapped.items()}
 

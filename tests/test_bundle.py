@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 
-from ecg_tl.bundle import load_bundle, save_bundle
-from ecg_tl.networks import Architecture, Decoder, Encoder
+from ecg_tl.bundle import load_bundle, load_classifier_bundle, save_bundle, save_classifier, takes
+from ecg_tl.networks import Architecture, Decoder, Encoder, RhythmNetwork
+from ecg_tl.waveform import FILTER
 
 SMALL = Architecture("released", width=2, latent=6, kernel=3, late_kernel=3)
 
@@ -57,6 +59,7 @@ def change(entry: str, value: object) -> Callable[[Path], object]:
         (change("format", "other"), "bundle.json: not an encoder bundle of version 1"),
         (change("architecture", {"depth": 3}), "encoder: not an encoder bundle"),
         (change("architecture", {"kernel": 4}), "must be odd"),
+        (change("architecture", asdict(SMALL) | {"width": 3}), "model.safetensors: not the network that bundle.json"),
     ],
 )
 def test_a_damaged_bundle_is_one_line(damage: Callable[[Path], object], message: str, folder: Path) -> None:
@@ -64,3 +67,33 @@ def test_a_damaged_bundle_is_one_line(damage: Callable[[Path], object], message:
     with pytest.raises(ValueError, match=message) as caught:
         load_bundle(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("rate_hz", 500.0, "rate_hz=500.0, and this version prepares windows with rate_hz=250.0"),
+        ("window", 1024, "window=1024, and this version prepares windows with window=2048"),
+        ("unit", "uV", "unit=uV, and this version"),
+        ("normalisation", "range 0 to 1", "normalisation=range 0 to 1, and this version"),
+        ("filter", FILTER | {"cutoff_hz": 0.05}, "filter.cutoff_hz=0.05, and this version .* filter.cutoff_hz=0.5;"),
+        ("filter", FILTER | {"notch_hz": 50}, "filter.notch_hz=50, and this version .* filter.notch_hz=None;"),
+        ("filter", None, "filter=None, and this version"),
+    ],
+)
+def test_a_network_of_windows_that_are_prepared_otherwise_is_refused(
+    entry: str, value: object, message: str, tmp_path: Path
+) -> None:
+    encoder, description = Encoder(SMALL), takes("II", FILTER) | {"rhythms": ["SR", "SB"]}
+    save_bundle(tmp_path / "encoder", encoder, None, description)
+    save_classifier(tmp_path / "classifier", RhythmNetwork(encoder, "pooled", 2), description)
+    loaders: tuple[tuple[str, Callable[[Path], object]], ...] = (
+        ("encoder", load_bundle),
+        ("classifier", load_classifier_bundle),
+    )
+    for name, load in loaders:
+        load(tmp_path / name)
+        change(entry, value)(tmp_path / name)
+        with pytest.raises(ValueError, match=rf"{name}/bundle\.json: {message}") as caught:
+            load(tmp_path / name)
+        assert "\n" not in str(caught.value)

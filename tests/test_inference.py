@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 import ecg_tl
 from ecg_tl import bundle, inference
-from ecg_tl.bundle import load_bundle, save_bundle, save_classifier
+from ecg_tl.bundle import load_bundle, save_bundle, save_classifier, takes
 from ecg_tl.networks import Architecture, Decoder, Encoder, RhythmNetwork
 from ecg_tl.rows import write_rows
 from ecg_tl.sources.wfdb import WfdbIcu, WfdbRecords
@@ -20,7 +20,7 @@ from ecg_tl.waveform import FILTER, centre_window, normalise
 from tests.fabricate import ecg_mv, wfdb_icu, wfdb_records
 
 TINY = Architecture(width=2, latent=6, kernel=3, late_kernel=3)
-DESCRIPTION = {"lead": "II", "rate_hz": 250.0, "window": 2048, "filter": FILTER, "normalisation": "z", "corpus": {}}
+DESCRIPTION = {**takes("II", FILTER), "corpus": {}}
 RHYTHMS = ["SR", "SB", "AFIB"]
 
 
@@ -120,6 +120,34 @@ def test_what_is_no_ecg_is_refused_with_the_reason(
     assert "\n" not in str(caught.value)
 
 
+def test_flat_and_saturated_windows_give_nan_and_one_warning(
+    encoder: ecg_tl.PretrainedEncoder, classifier: ecg_tl.PretrainedClassifier
+) -> None:
+    """Five windows at 500 Hz: three without signal, of which the unit says nothing, one at a rail, one good."""
+    signal_mv = ecg_mv(np.random.default_rng(0), 5 * 8.192, 500)
+    signal_mv[4096 : 4 * 4096] = 0
+    signal_mv[17000:17100] = 4
+    both_mv = np.stack([signal_mv, ecg_mv(np.random.default_rng(1), 5 * 8.192, 500)])
+    for model, give in ((encoder, encoder.embed), (classifier, classifier.predict)):
+        with pytest.warns(
+            UserWarning, match=r"4 of 10 windows are unusable and give NaN: flat 3, saturated 1$"
+        ) as said:
+            given = give(both_mv, 500)
+        assert len(said) == 1
+        assert said[0].filename == __file__
+        assert torch.isnan(given).all(-1).tolist() == [[False, True, True, True, True], [False] * 5]
+        with torch.no_grad():
+            good = model(model.windows(both_mv, 500)[1])
+        torch.testing.assert_close(given[1], good if model is encoder else good.softmax(-1))
+    with pytest.warns(UserWarning, match=r"8 of 9 windows"):  # those that overlap, by half, are flat for seconds too
+        encoder.embed(signal_mv, 500, step_s=4.096)
+
+
+def test_the_unit_is_judged_row_by_row(encoder: ecg_tl.PretrainedEncoder) -> None:
+    with pytest.raises(ValueError, match=r"ecg_mv, row 2: unit\? .*; give millivolts"):
+        encoder.embed(np.stack([GOOD, GOOD, GOOD * 1000]), 500)
+
+
 def test_a_step_below_a_sample_is_refused(encoder: ecg_tl.PretrainedEncoder) -> None:
     with pytest.raises(ValueError, match=r"step_s=0\.001: must be at least 0\.004 s"):
         encoder.embed(GOOD, 500, step_s=0.001)
@@ -142,6 +170,30 @@ def test_models_are_saved_and_come_back(
         assert torch.equal(again(windows), model(windows))
         assert again.description == model.description
     assert callable(encoder.push_to_hub)
+
+
+def test_a_saved_model_brings_its_card_and_leaves_somebodys_own_text(
+    encoder: ecg_tl.PretrainedEncoder, classifier: ecg_tl.PretrainedClassifier, tmp_path: Path
+) -> None:
+    readme = tmp_path / "again" / "README.md"
+    encoder.save_pretrained(readme.parent)
+    assert "An encoder of ECGs" in readme.read_text()
+    classifier.save_pretrained(readme.parent)
+    assert "A classifier of ECG windows" in readme.read_text()
+    readme.write_text("# My notes\n")
+    encoder.save_pretrained(readme.parent)
+    assert readme.read_text() == "# My notes\n"
+    ecg_tl.load_encoder("ecg-tl-small").save_pretrained(tmp_path / "small")
+    shipped = bundle.SHIPPED / "ecg-tl-small" / "README.md"
+    assert (tmp_path / "small" / "README.md").read_text() == shipped.read_text()
+
+
+def test_what_save_classifier_takes_can_be_saved_again_with_a_card(tmp_path: Path) -> None:
+    network = RhythmNetwork(an_encoder(), "pooled", 2)
+    save_classifier(tmp_path / "one", network, {"rhythms": ["SR", "SB"], "lead": "II"})
+    ecg_tl.load_classifier(tmp_path / "one").save_pretrained(tmp_path / "two")
+    assert ecg_tl.load_classifier(tmp_path / "two").rhythms == ("SR", "SB")
+    assert "## How good it is\n\nThat is not stated." in (tmp_path / "two" / "README.md").read_text()
 
 
 @pytest.mark.usefixtures("encoder", "classifier")

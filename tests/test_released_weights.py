@@ -146,10 +146,14 @@ FORMS: dict[str, tuple[str, Callable[[dict[str, Tensor], Path], None]]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_converted_computes_what_theirs_computes(form: str, theirs: Theirs, tmp_path: Path) -> None:
+def test_what_is_converted_computes_what_theirs_computes(
+    form: str, theirs: Theirs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     name, save = FORMS[form]
     save(theirs.state_dict(), tmp_path / name)
     run("convert", f"checkpoint={tmp_path / name}", f"out={tmp_path / 'out'}")
+    words = "model=released model.width=3 model.latent=7 model.kernel=5 model.late_kernel=3"
+    assert capsys.readouterr().out.endswith(f"; use it as encoder={tmp_path / 'out'} {words}\n")
     bundle = load_bundle(tmp_path / "out")
     assert bundle.architecture == Architecture("released", WIDTH, LATENT, KERNEL, LATE_KERNEL)
     encoder, decoder = Encoder(bundle.architecture).eval(), Decoder(bundle.architecture).eval()
@@ -160,6 +164,9 @@ def test_what_is_converted_computes_what_theirs_computes(form: str, theirs: Thei
         latent, window = theirs(windows)
         torch.testing.assert_close(encoder(windows), latent, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(decoder(latent), window, rtol=1e-5, atol=1e-5)
+    assert bundle.description["assumed"] == ["lead", "filter"]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Assumed, since the weights came without a word of it: lead and filter." in card
     assert latent.std() > 0.01  # else anything would be equal
     assert window.std() > 0.001
 
@@ -182,8 +189,11 @@ def without(name: str) -> Callable[[dict[str, Tensor]], Any]:
             lambda state: state | {"encoder.conv1st.weight": torch.zeros(4)},
             "encoder.conv1st.weight: shape (4,) has not 3",
         ),
-        (lambda state: {"epoch": 3}, "w.pt: a dict is no table of weights by name"),
-        (lambda state: [1, 2], "w.pt: a list is no table of weights by name"),
+        (lambda state: {"epoch": 3}, "w.pt: 'epoch' is of type int, no tensor"),
+        (lambda state: {"a": torch.zeros(1), "b": None, "c": 1}, "w.pt: 'b' is of type NoneType, no tensor"),
+        (lambda state: {0: torch.zeros(1)}, "w.pt: 0 is no name of a weight"),
+        (lambda state: [1, 2], "w.pt: no table of weights by name but list;"),
+        (lambda state: {"state_dict": {}}, "w.pt: no table of weights by name but empty dict;"),
     ],
 )
 def test_something_else_is_refused_by_the_first_odd_name(
@@ -208,11 +218,15 @@ def test_a_pickled_object_is_refused_without_running_it(tmp_path: Path, capsys: 
     torch.save({"state_dict": Trap()}, tmp_path / "w.pt")
     (tmp_path / "x.pt").write_bytes(pickle.dumps(Trap()))
     (tmp_path / "y.safetensors").write_bytes(b"nonsense")
-    for name in ("w.pt", "x.pt", "y.safetensors"):
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "empty.safetensors").touch()
+    (tmp_path / "text.pt").write_text("width,latent\n3,7\n")
+    for name in ("w.pt", "x.pt", "y.safetensors", "empty.pt", "empty.safetensors", "text.pt"):
         refused("convert", f"checkpoint={tmp_path / name}", f"out={tmp_path / 'out'}")
         error = capsys.readouterr().err
         assert f"{name}: no weights that can be read safely" in error
         assert error.count("\n") == 1
+        assert "weights_only" not in error
     assert not Path("sprung").exists()
     refused("convert", f"checkpoint={tmp_path / 'none.pt'}", f"out={tmp_path / 'out'}")
     assert "none.pt: no such checkpoint" in capsys.readouterr().err
@@ -221,3 +235,20 @@ def test_a_pickled_object_is_refused_without_running_it(tmp_path: Path, capsys: 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused("convert", f"checkpoint={tmp_path / 'w.pt'}", f"out={tmp_path}")
     assert "exists; remove it or choose another out" in capsys.readouterr().err
+
+
+def test_a_conversion_that_is_interrupted_leaves_nothing_and_can_be_repeated(
+    theirs: Theirs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    torch.save(theirs.state_dict(), tmp_path / "w.pt")
+    words = (f"checkpoint={tmp_path / 'w.pt'}", f"out={tmp_path / 'out'}")
+    with monkeypatch.context() as patch:
+        patch.setattr("ecg_tl.convert.write_card", interrupt)
+        with pytest.raises(SystemExit):
+            run("convert", *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pt"]
+    run("convert", *words)
+    assert load_bundle(tmp_path / "out").folder == tmp_path / "out"
