@@ -32,5 +32,5 @@ for lead in $twelve; do
     stores=$stores,shaoxing_$lead.h5
 done
 $prepare "merge=[$stores]" out=small_corpus.h5
-python -m ecg_tl.pretrain study=small corpus.path=small_corpus.h5 epochs=15 patience=15 batch_size=16 trainer.threads=1
+python -m ecg_tl.pretrain study=small corpus.path=small_corpus.h5 epochs=20 patience=20 batch_size=16 trainer.threads=1
 python "$docs/encoder_by_source.py" small_corpus.h5 outputs/small/encoder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from ecg_tl.audit import overlap_with
 from ecg_tl.bundle import EncoderBundle
 from ecg_tl.datamodules import windows_of
 from ecg_tl.identity import read_config
+from ecg_tl.locks import held
+from ecg_tl.records import write_whole
 from ecg_tl.same_signal import same_signal_groups
 from ecg_tl.splits import row_checksums, stratified_split, tie
 from ecg_tl.store import Store, open_store, verify_content
@@ -18,25 +21,42 @@ from ecg_tl.store import Store, open_store, verify_content
 
 def labelled_windows(store: Store) -> np.ndarray:
     """Give the windows of a labelled store, (N, 2048) float32, read and verified once a process."""
-    return _read(store.path, store.content_sha256)[0]
+    return _windows(store.path, store.content_sha256)
 
 
-def labelled_split(store: Store, test_fraction: float, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
+def labelled_split(store: Store, kept: Path, test_fraction: float, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Give the rows of train and of test, each of the `labelled_groups` on one side."""
     assert store.rhythm is not None
-    return stratified_split(store.rhythm, labelled_groups(store), test_fraction, split_seed)
+    return stratified_split(store.rhythm, labelled_groups(store, kept), test_fraction, split_seed)
 
 
-def labelled_groups(store: Store) -> np.ndarray:
-    """Number the groups, (N,), that a split keeps together: rows of one patient, of the same bytes or of one signal."""
-    return _read(store.path, store.content_sha256)[1]
+def labelled_groups(store: Store, kept: Path) -> np.ndarray:
+    """Number the groups, (N,), that a split keeps together: rows of one patient, of the same bytes or of one signal.
+
+    Which rows show one signal takes long to find in a large store, so it is found once and left in the folder `kept`.
+    """
+    return _groups(store.path, store.content_sha256, kept)
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path, content_sha256: str) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG001 - part of the cache's key
+def _windows(path: Path, content_sha256: str) -> np.ndarray:  # noqa: ARG001 - part of the cache's key
     store = open_store(path)
     verify_content(store)
-    return windows_of(store), tie(store.patient, row_checksums(store.ecg), same_signal_groups(store.ecg, store.patient))
+    return windows_of(store)
+
+
+@lru_cache(maxsize=1)
+def _groups(path: Path, content_sha256: str, kept: Path) -> np.ndarray:
+    _windows(path, content_sha256)  # verifies the store
+    found = kept / f"groups-1-{content_sha256[:16]}.npy"
+    if not found.is_file():
+        with held(found, wait=True):
+            if not found.is_file():
+                store, content = open_store(path), io.BytesIO()
+                signals = same_signal_groups(store.ecg, store.patient)
+                np.save(content, tie(store.patient, row_checksums(store.ecg), signals))
+                write_whole(found, content.getvalue())
+    return np.asarray(np.load(found, allow_pickle=False))
 
 
 @cache

@@ -287,16 +287,16 @@ def _predictions(store: Store, test: np.ndarray, curve: LearningCurve) -> pd.Dat
 
 def _inputs(config: TrainConfig, store: Store, fixed: FixedNetwork | None) -> LabelledInputs:
     """Gather what the cell trains and tests on: windows, or the features that a fixed network sees in them."""
+    features = Path(config.outputs) / "features"
     if fixed:
-        features = Path(config.outputs) / "features"
         device = "cuda" if config.trainer.accelerator == "gpu" else "cpu"
         inputs = cached_features(fixed, lambda: labelled_windows(store), store.content_sha256, features, device)
     else:
         inputs = torch.from_numpy(labelled_windows(store))
     assert store.rhythm is not None
     every = store.rhythm if config.every_rhythm else None
-    split = labelled_split(store, config.data.test_fraction, config.split_seed)
-    draw = bootstrap(*split, labelled_groups(store), config.fraction, config.seed, every)
+    split = labelled_split(store, features, config.data.test_fraction, config.split_seed)
+    draw = bootstrap(*split, labelled_groups(store, features), config.fraction, config.seed, every)
     return LabelledInputs(inputs, torch.from_numpy(store.rhythm.astype(np.int64)), draw, config.batch_size, config.seed)
 
 
@@ -305,7 +305,8 @@ def _refuse_overlap(config: TrainConfig, store: Store, bundle: EncoderBundle) ->
 
     ValueError if there are any, unless the config allows it.
     """
-    _, test = labelled_split(store, config.data.test_fraction, config.split_seed)
+    features = Path(config.outputs) / "features"
+    _, test = labelled_split(store, features, config.data.test_fraction, config.split_seed)
     found = rows_in_corpus(bundle, store, test)
     if found is None:
         return None

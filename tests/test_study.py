@@ -474,7 +474,7 @@ def test_where_no_record_is_out_of_bag_the_last_epoch_is_selected(tmp_path: Path
     store = labelled_store(tmp_path / "data.h5", records=12)
     groups = np.arange(12) % 3
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "labelled_groups", lambda _: groups)
+        patch.setattr(train, "labelled_groups", lambda *_: groups)
         run("train", f"outputs={tmp_path}", "study=s", *TINY, f"data.path={store.path}", "init=random", "epochs=3")
     record = read_records(tmp_path / "s")[0]
     assert (record.n_out_of_bag, record.selected_epoch) == (0, 3)
