@@ -125,7 +125,7 @@ def test_a_frozen_encoder_keeps_the_weights_and_statistics_of_its_bundle(root: P
     folder = root / "outputs" / "s" / "runs" / "frozen" / "1" / "0"
     state = torch.load(folder / "checkpoints" / "selected.ckpt", weights_only=True)["state_dict"]
     assert sorted(state) == ["network.bias", "network.weight"]
-    features = sorted(path.name for path in (root / "outputs" / "features").iterdir())
+    features = sorted(path.name for path in (root / "outputs" / "features").glob("*.safetensors"))
     assert [name.partition("-")[0] for name in features] == ["encoder"] * 3 + ["googlenet", "latent"]
 
 
