@@ -7,9 +7,10 @@ import io
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -40,9 +41,9 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def in_turn(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def in_turn(sides: Mapping[Any, Callable[[], object]], repeats: int) -> dict[Any, float]:
     """Median seconds of each side; all of them run in turn, after one round that is not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in sides}
+    taken: dict[Any, list[float]] = {name: [] for name in sides}
     for repeat in range(repeats + 1):
         for name, work in sides.items():
             seconds = seconds_of(work)
