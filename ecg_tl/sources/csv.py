@@ -193,7 +193,7 @@ def holds_one_recording(path: Path, lead: str, column: int | None = None) -> boo
         try:
             shape = _Mapped(path).shape
         except (ValueError, OSError, EOFError) as error:
-            raise ValueError(f"{path}: not an NPY of numbers ({str(error).splitlines()[0]})") from error
+            raise ValueError(f"{path}: not an NPY of numbers; save an array with numpy.save") from error
         return len(shape) == 1 or (len(shape) == 2 and (shape[1] == 1 or (column is not None and shape[1] <= shape[0])))
     try:
         _, first, header = _first_line(path)
