@@ -206,6 +206,7 @@ def test_a_training_that_is_told_to_end_does_not_pass_for_done(
 def test_a_cluster_may_have_the_gpus_that_this_machine_has_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     (tmp_path / "srun").write_text("")
     (tmp_path / "srun").chmod(0o755)
