@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ecg_tl.locks import held
+from ecg_tl.locks import made_once
 from ecg_tl.records import write_whole
 from ecg_tl.waveform import WINDOW
 
@@ -53,10 +53,7 @@ def cached_features(
     mode, so that batch norm moves nothing.
     """
     path = folder / f"{fixed.name}-{data_sha256[:16]}.safetensors"
-    if not path.is_file():
-        with held(path, wait=True):
-            if not path.is_file():
-                _write_features(path, fixed, windows(), device, batch_size)
+    made_once(path, lambda: _write_features(path, fixed, windows(), device, batch_size))
     return load_file(path)["features"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ecg_tl.audit import overlap_with
 from ecg_tl.bundle import EncoderBundle
 from ecg_tl.datamodules import windows_of
 from ecg_tl.identity import read_config
-from ecg_tl.locks import held
+from ecg_tl.locks import made_once
 from ecg_tl.records import write_whole
 from ecg_tl.same_signal import same_signal_groups
 from ecg_tl.splits import row_checksums, stratified_split, tie
@@ -48,15 +49,23 @@ def _windows(path: Path, content_sha256: str) -> np.ndarray:  # noqa: ARG001 - p
 @lru_cache(maxsize=1)
 def _groups(path: Path, content_sha256: str, kept: Path) -> np.ndarray:
     _windows(path, content_sha256)  # verifies the store
-    found = kept / f"groups-1-{content_sha256[:16]}.npy"
-    if not found.is_file():
-        with held(found, wait=True):
-            if not found.is_file():
-                store, content = open_store(path), io.BytesIO()
-                signals = same_signal_groups(store.ecg, store.patient)
-                np.save(content, tie(store.patient, row_checksums(store.ecg), signals))
-                write_whole(found, content.getvalue())
-    return np.asarray(np.load(found, allow_pickle=False))
+
+    def find() -> np.ndarray:
+        store = open_store(path)
+        return tie(store.patient, row_checksums(store.ecg), same_signal_groups(store.ecg, store.patient))
+
+    return _kept(kept / f"groups-1-{content_sha256[:16]}.npy", find)
+
+
+def _kept(path: Path, find: Callable[[], np.ndarray]) -> np.ndarray:
+    """Read what was found once for all cells and left at `path`."""
+
+    def make() -> None:
+        content = io.BytesIO()
+        np.save(content, find())
+        write_whole(path, content.getvalue())
+
+    return np.asarray(np.load(made_once(path, make), allow_pickle=False))
 
 
 @cache
@@ -66,21 +75,33 @@ def note_lead(encoder: Path, encoder_lead: str, lead: str) -> None:
         print(f"note: {encoder} was pretrained on lead {encoder_lead}, the data is {lead}", flush=True)
 
 
-def rows_in_corpus(bundle: EncoderBundle, store: Store, rows: np.ndarray) -> np.ndarray | None:
-    """Name those of `rows` that the encoder was pretrained on; None, with a note, if its corpus is not at hand."""
+def rows_in_corpus(bundle: EncoderBundle, store: Store, rows: np.ndarray, kept: Path) -> np.ndarray | None:
+    """Name those of `rows` that the encoder was pretrained on; None, with a note, if its corpus is not at hand.
+
+    Comparing a large corpus takes long, so all rows of the store are compared once and those found left in `kept`.
+    """
     corpus_sha256 = str(bundle.description.get("corpus_sha256"))
-    found = _overlap(bundle.folder, corpus_sha256, store.path, store.content_sha256, tuple(rows.tolist()))
-    return None if found is None else np.array(found, dtype=np.int64)
+    found = _overlap(bundle.folder, corpus_sha256, store.path, store.content_sha256, kept)
+    return None if found is None else rows[np.isin(rows, found)]
 
 
-@lru_cache(maxsize=16)  # a sweep may go round several splits
-def _overlap(
-    encoder: Path,
-    corpus_sha256: str,
-    path: Path,
-    content_sha256: str,  # noqa: ARG001 - part of the cache's key
-    rows: tuple[int, ...],
-) -> tuple[int, ...] | None:
+@lru_cache(maxsize=4)
+def _overlap(encoder: Path, corpus_sha256: str, path: Path, content_sha256: str, kept: Path) -> np.ndarray | None:
+    found = kept / f"overlap-1-{corpus_sha256[:16]}-{content_sha256[:16]}.npy"
+    corpus = None if found.is_file() else _corpus(encoder, corpus_sha256)
+    if not found.is_file() and corpus is None:
+        return None
+
+    def find() -> np.ndarray:
+        assert corpus is not None
+        store = open_store(path)
+        return overlap_with(corpus, store, np.arange(len(store)))
+
+    return _kept(found, find)
+
+
+def _corpus(encoder: Path, corpus_sha256: str) -> Store | None:
+    """Open what an encoder was pretrained on; None, with a note, if that is not at hand."""
     if not (encoder / "config.yaml").is_file():
         print(f"note: {encoder} comes without its corpus, so whether it has seen test records was not checked")
         return None
@@ -91,4 +112,4 @@ def _overlap(
     except (OSError, ValueError, KeyError) as error:
         print(f"note: whether the encoder has seen test records was not checked: {error}")
         return None
-    return tuple(overlap_with(corpus, open_store(path), np.array(rows)).tolist())
+    return corpus

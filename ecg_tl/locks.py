@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +40,15 @@ def held(path: Path, *, wait: bool = False) -> Iterator[bool]:
         # while it is held: who waits for it sees that its file is gone, and begins again with a new one
         _lock_path(path).unlink(missing_ok=True)
         lock.release()
+
+
+def made_once(path: Path, make: Callable[[], object]) -> Path:
+    """Give a file that is made where it is not there, by one process, while the others wait. make() leaves it whole."""
+    if not path.is_file():
+        with held(path, wait=True):
+            if not path.is_file():
+                make()
+    return path
 
 
 def is_held(path: Path) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from ecg_tl.rows import SETTINGS
 from ecg_tl.store import SEXES, Store, StoreWriter
 from ecg_tl.waveform import WINDOW, centre_window
+
+_BLOCK_ROWS = 1024
 
 
 def merge(stores: Sequence[Store], out: Path) -> int:
@@ -41,18 +44,27 @@ def merge(stores: Sequence[Store], out: Path) -> int:
         for store in stores:
             name = _name(store)
             offset_s = (store.length - WINDOW) // 2 / store.rate_hz
-            for row in range(len(store)):
+            for first, stop in _runs(store):
                 writer.append(
-                    np.asarray(centre_window(store.ecg_mv(row), WINDOW)),
-                    f"{name}/{store.patient[row]}",
-                    f"{name}/{store.record[row]}",
-                    float(store.start_s[row]) + offset_s,
-                    age=float(store.age[row]),
-                    sex=SEXES[int(store.sex[row])],
+                    centre_window(store.ecg_mv(slice(first, stop)), WINDOW),
+                    f"{name}/{store.patient[first]}",
+                    f"{name}/{store.record[first]}",
+                    store.start_s[first:stop] + offset_s,
+                    age=float(store.age[first]),
+                    sex=SEXES[int(store.sex[first])],
                 )
             for record, reason in store.excluded:
                 writer.exclude(f"{name}/{record}", reason)
         return len(writer)
+
+
+def _runs(store: Store) -> Iterator[tuple[int, int]]:
+    """Cut the rows into stretches of one record of one person: the first row, and one after the last."""
+    changes = np.zeros(max(0, len(store) - 1), dtype=bool)
+    for column in (store.patient, store.record, store.sex, np.nan_to_num(store.age, nan=-1)):
+        changes |= column[1:] != column[:-1]
+    for first, stop in pairwise([0, *(np.flatnonzero(changes) + 1).tolist(), len(store)]):
+        yield from ((start, min(start + _BLOCK_ROWS, stop)) for start in range(first, stop, _BLOCK_ROWS))
 
 
 def _name(store: Store) -> str:

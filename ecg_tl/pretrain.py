@@ -11,6 +11,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from ecg_tl import command_line
 from ecg_tl.bundle import load_bundle, save_bundle, takes
@@ -105,6 +106,7 @@ def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: 
         save_weights_only=True,
         enable_version_counter=False,
     )
+    patience = EarlyStopping("test_sse", patience=config.patience)
     settings = settings_of(asdict(config))
     identity = settings | {"corpus": store.content_sha256, "precision": precision}
     resume = Resume(folder, identity | versions(), began_s)
@@ -131,7 +133,7 @@ def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: 
             logger=loggers,
             callbacks=[
                 best,
-                EarlyStopping("test_sse", patience=config.patience),
+                patience,
                 EpochBar("pretrain", ("train_loss", "test_mse", "test_sse"), lines=True),
                 resume,
             ],
@@ -153,6 +155,7 @@ def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: 
                 f"learning_rate={config.learning_rate:g}: the squared error became {test_sse}; lower it and pretrain "
                 "again"
             )
+        stopped = _why_stopped(patience)
         description = {
             **takes(store.lead, store.filter),
             "corpus": store.source,
@@ -162,6 +165,7 @@ def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: 
             "test_sse": test_sse,
             "test_mse": test_sse / WINDOW,
             "epochs": resume.epochs,
+            "stopped_early": stopped,
             "batch_size": config.batch_size,
             "world_size": trainer.world_size,
             "sync_batchnorm": trainer.world_size > 1 and config.trainer.accelerator == "gpu",
@@ -176,7 +180,18 @@ def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: 
         save_bundle(folder, module.encoder, module.decoder, description)
         track_pretraining(loggers, load_bundle(folder))
         resume.path.unlink(missing_ok=True)
+    if stopped:
+        print(f"stopped after epoch {resume.epochs} of {config.epochs}: {stopped}")
     print(f"{folder}: SSE {test_sse:.0f} a window on held-out patients (giving back nothing costs {WINDOW})")
+
+
+def _why_stopped(patience: EarlyStopping) -> str | None:
+    """Say why training ended before its last epoch, None if it did not."""
+    if patience.stopping_reason is EarlyStoppingReason.NOT_STOPPED:
+        return None
+    if patience.stopping_reason is EarlyStoppingReason.NON_FINITE_METRIC:
+        return "the squared error of held-out windows became not finite; the best epoch before is kept"
+    return f"no better on held-out patients for {patience.patience} epochs"
 
 
 def _draw_examples(module: Autoencoder, data: IcuWindows, folder: Path) -> None:

@@ -16,8 +16,8 @@ class Sweep:
     """What an entry does about a sweep as a whole, given the config object of every cell.
 
     begin: raises ValueError or OSError if nothing should be run; it is told whether the cells run on this machine.
-    unfinished: names the cells that are not done, and
-    says why not; it looks at files, since cells may run in other processes and on other machines.
+    unfinished: names the cells that are not done, and says why not; it looks at files, since cells may run in other
+    processes and on other machines.
     """
 
     begin: Callable[[list[Any], bool], None]

@@ -307,7 +307,7 @@ def _refuse_overlap(config: TrainConfig, store: Store, bundle: EncoderBundle) ->
     """
     features = Path(config.outputs) / "features"
     _, test = labelled_split(store, features, config.data.test_fraction, config.split_seed)
-    found = rows_in_corpus(bundle, store, test)
+    found = rows_in_corpus(bundle, store, test, features)
     if found is None:
         return None
     if len(found) and not config.allow_overlap:

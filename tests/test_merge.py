@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ecg_tl.merge import merge
+from ecg_tl.sources import Sex
 from ecg_tl.store import Store, StoreWriter, open_store, verify_content
 from ecg_tl.waveform import FILTER, WINDOW
 
@@ -33,6 +35,32 @@ def test_rows_come_out_as_they_went_in_under_names_of_their_source(tmp_path: Pat
     assert merged.patient[0] == "fabricated-aaaaaaaa/1"
     assert (merged.lead, merged.labelled, merged.age[0], merged.sex[0]) == ("II+V1", False, 50, 1)
     assert merged.excluded == [("fabricated-aaaaaaaa/r3", "flat"), ("fabricated-bbbbbbbb/r3", "flat")]
+
+
+def test_every_row_keeps_its_own_record_person_and_start(tmp_path: Path) -> None:
+    people: list[tuple[str, str, float, Sex]] = [
+        ("1", "a", 50.0, "male"),
+        ("1", "a", 50.0, "male"),
+        ("1", "b", 50.0, "male"),
+        ("2", "b", math.nan, "male"),
+        ("2", "b", math.nan, "female"),
+        ("2", "b", 60.0, "female"),
+        ("1", "a", 50.0, "male"),
+    ]
+    with StoreWriter(tmp_path / "a.h5", WINDOW, "II", (), {"format": "x", "checksum": "a" * 64}, FILTER) as writer:
+        for row, (patient, record, age, sex) in enumerate(people):
+            ecg_mv = np.random.default_rng(row).normal(size=WINDOW)
+            writer.append(ecg_mv, patient, record, float(row), None, age, sex)
+    store = open_store(tmp_path / "a.h5")
+    merge([store, store], tmp_path / "c.h5")
+    merged = open_store(tmp_path / "c.h5")
+    verify_content(merged)
+    assert merged.ecg.tolist() == store.ecg.tolist() * 2
+    assert merged.start_s.tolist() == [0, 1, 2, 3, 4, 5, 6] * 2
+    for name in ("patient", "record"):
+        assert getattr(merged, name).tolist() == [f"x-aaaaaaaa/{value}" for value in getattr(store, name)] * 2
+    assert np.array_equal(merged.age, np.tile(store.age, 2), equal_nan=True)
+    assert merged.sex.tolist() == store.sex.tolist() * 2
 
 
 def test_two_leads_of_the_same_files_have_the_same_patients(tmp_path: Path) -> None:

@@ -160,11 +160,13 @@ def test_pretraining_that_stopped_early_and_died_before_its_bundle_does_not_trai
         with pytest.raises(Killed):
             run("pretrain", *words)
     run("pretrain", *words)
-    first, second = re.findall(r"after epoch (\d)", capsys.readouterr().out)
+    out = capsys.readouterr().out
+    first, second = re.findall(r"goes on after epoch (\d)", out)
     assert (first, int(second) < 9) == ("1", True)
+    assert f"stopped after epoch {second} of 9: no better on held-out patients for 2 epochs" in out
     made, whole = results(tmp_path / "s" / "encoder"), results(root / "whole" / "s" / "encoder")
     assert made == whole
-    assert f'"epochs": {second}' in made["bundle.json"]
+    assert f'"epochs": {second},\n "stopped_early": "no better' in made["bundle.json"]
     assert (tmp_path / "s" / "encoder" / "figure4.png").is_file()
 
 
