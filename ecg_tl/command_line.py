@@ -121,6 +121,7 @@ def _hydra(entry: str, task: Callable[[DictConfig], None]) -> None:
 def _quieten() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists")  # so it does wherever training goes on
 
 
 def _run_cells(entry: str, task: Callable[[Any], None], sweep: Sweep, overrides: list[str]) -> None:

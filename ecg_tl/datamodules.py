@@ -121,7 +121,7 @@ class LabelledInputs(_SeededEpochs):
     """Labelled windows, or cached image features, held as one tensor on the device that trains; batched by index.
 
     inputs: (N, ...) one row a record; rhythm: (N,) int64. Batches are (inputs, rhythm). Validation has two loaders,
-    the test records and the out-of-bag records, in this order.
+    the test records and the out-of-bag records, in this order; where no record is out of bag it has the first alone.
     """
 
     def __init__(self, inputs: Tensor, rhythm: Tensor, draw: Draw, batch_size: int, seed: int) -> None:
@@ -143,4 +143,5 @@ class LabelledInputs(_SeededEpochs):
         return [
             _TensorBatches(self.inputs, self.rhythm, rows, self.batch_size)
             for rows in (self.draw.test, self.draw.out_of_bag)
+            if len(rows)
         ]

@@ -170,6 +170,7 @@ def test_pretraining_that_stopped_early_and_died_before_its_bundle_does_not_trai
     assert (tmp_path / "s" / "encoder" / "figure4.png").is_file()
 
 
+@pytest.mark.filterwarnings("error:Checkpoint directory")
 def test_pretraining_killed_between_epochs_goes_on_with_the_windows_of_the_next(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -469,6 +469,7 @@ def test_a_cell_that_diverges_is_no_result(root: Path, tmp_path: Path, capsys: p
     assert not (tmp_path / "s" / "runs" / "random" / "1" / "0" / "record.json").exists()
 
 
+@pytest.mark.filterwarnings("error:Total length")
 def test_where_no_record_is_out_of_bag_the_last_epoch_is_selected(tmp_path: Path) -> None:
     """Two records a patient, and so many draws that every patient is drawn from."""
     store = labelled_store(tmp_path / "data.h5", records=12)
