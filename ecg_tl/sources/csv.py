@@ -27,10 +27,8 @@ import pandas as pd
 
 from ecg_tl.sources import Exclusion, Recording, Signal
 from ecg_tl.sources.files import provenance
-from ecg_tl.sources.wfdb import MV_PER_UNIT, Table, age_and_sex, read_table
-
-PLAUSIBLE_MV = (0.05, 20.0)
-"""Between these a median peak-to-peak is taken at its word: an ECG has 0.2 to 5 mV, and units are off by 1,000."""
+from ecg_tl.sources.units import MV_PER_UNIT, doubt_of_unit
+from ecg_tl.sources.wfdb import Table, age_and_sex, read_table
 
 _LOOKED_AT = 200
 _LOOKED_AT_S = 10.0
@@ -204,14 +202,6 @@ def holds_one_recording(path: Path, lead: str, column: int | None = None) -> boo
         return len(first) == 1 or lead.casefold() in named
     with path.open("rb") as file:
         return sum(1 for _ in islice(file, header, header + len(first))) == len(first)
-
-
-def doubt_of_unit(swings_mv: np.ndarray | list[float]) -> str | None:
-    """Say why peak-to-peak amplitudes in millivolts, any shape, are hardly those of ECGs, or None if they may be."""
-    median_mv = float(np.median(swings_mv))
-    if PLAUSIBLE_MV[0] <= median_mv <= PLAUSIBLE_MV[1]:
-        return None
-    return f"unit? median peak-to-peak is {median_mv:.3g} mV, and an ECG has 0.2 to 5"
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import wfdb
 
 from ecg_tl.sources import Exclusion, Recording, Sex, Signal, Unusable
 from ecg_tl.sources.files import provenance
+from ecg_tl.sources.units import MV_PER_UNIT
 
-MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
 SEX_WORDS: dict[str, Sex] = {"m": "male", "male": "male", "f": "female", "female": "female"}
 
 Table = dict[str, dict[str, str]]
