@@ -27,8 +27,8 @@ import pandas as pd
 
 from ecg_tl.sources import Exclusion, Recording, Signal
 from ecg_tl.sources.files import provenance
+from ecg_tl.sources.record_tables import Table, age_and_sex, read_table
 from ecg_tl.sources.units import MV_PER_UNIT, doubt_of_unit
-from ecg_tl.sources.wfdb import Table, age_and_sex, read_table
 
 _LOOKED_AT = 200
 _LOOKED_AT_S = 10.0

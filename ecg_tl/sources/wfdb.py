@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,17 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import wfdb
 
-from ecg_tl.sources import Exclusion, Recording, Sex, Signal, Unusable
+from ecg_tl.sources import Exclusion, Recording, Signal, Unusable
 from ecg_tl.sources.files import provenance
+from ecg_tl.sources.record_tables import Table, age_and_sex, read_table
 from ecg_tl.sources.units import MV_PER_UNIT
-
-SEX_WORDS: dict[str, Sex] = {"m": "male", "male": "male", "f": "female", "female": "female"}
-
-Table = dict[str, dict[str, str]]
-"""A CSV by record and column, as text."""
 
 _PERSON = ("patient", "age", "sex")
 
@@ -128,26 +122,6 @@ def _find_table(folder: Path, table: Path | None) -> Path:
     if table is None and len(tables) == 1:
         return tables[0]
     raise FileNotFoundError(f"{candidates[-1]}: no such table among {len(tables)} .csv there; name the table")
-
-
-def read_table(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> Table:
-    """Read the named columns of a CSV as stripped text, by record, whose folder and suffix are dropped."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except ValueError as error:
-        raise ValueError(f"{path}: not a CSV table in UTF-8 ({str(error).splitlines()[0]})") from error
-    table.columns = table.columns.str.strip().str.lower()
-    if missing := [name for name in required if name not in table.columns]:
-        raise ValueError(f"{path}: no column {missing[0]!r} among {', '.join(table.columns)}; add it")
-    rows: dict[str, dict[str, str]] = {}
-    columns = [name for name in (*required, *optional) if name in table.columns]
-    for entries in table[columns].to_dict("records"):
-        row = {str(name): str(entry).strip() for name, entry in entries.items()}
-        record = row["record"].rsplit("/")[-1].removesuffix(".hea")
-        if record in rows:
-            raise ValueError(f"{path}: record {record!r} is there twice; keep one of its rows")
-        rows[record] = row
-    return rows
 
 
 def read_records(folder: Path, headers: dict[str, Path], table: Table, lead: str) -> Iterator[Recording | Exclusion]:
@@ -329,21 +303,6 @@ def _unit(path: Path, unit: str) -> str:
         if any(re.search(r"/[^\x00-\x7f]+[vV]", line) for line in lines):
             return "uV"
     return unit
-
-
-def age_and_sex(row: dict[str, str], comments: list[str]) -> tuple[float, Sex]:
-    """Take age and sex from the table, or the header: `Age: 85`, `Sex: Male`, or `69 M`."""
-    text = "\n".join(comments)
-    mit_bih = re.match(r"\s*(-?\d+)\s+([MF])\b", text)
-    said_age = re.search(r"(?im)^\W*age\W*:\s*(\S+)", text)
-    said_sex = re.search(r"(?im)^\W*sex\W*:\s*(\w+)", text)
-    age_text = row.get("age") or (said_age and said_age[1]) or (mit_bih and mit_bih[1]) or ""
-    sex_text = row.get("sex") or (said_sex and said_sex[1]) or (mit_bih and mit_bih[2]) or ""
-    try:
-        age = float(age_text)
-    except ValueError:
-        age = math.nan
-    return age if 0 <= age <= 120 else math.nan, SEX_WORDS.get(sex_text.casefold(), "unknown")
 
 
 def _data_files(folder: Path, table: Path | None) -> set[Path]:
