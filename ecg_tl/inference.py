@@ -33,7 +33,7 @@ from ecg_tl.model_card import card, write_card
 from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.rows import cut_row
 from ecg_tl.sources import Recording
-from ecg_tl.sources.csv import doubt_of_unit
+from ecg_tl.sources.units import doubt_of_unit
 from ecg_tl.store import to_units
 from ecg_tl.waveform import RATE_HZ, WINDOW, condition, normalise
 

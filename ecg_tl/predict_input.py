@@ -13,8 +13,9 @@ import numpy as np
 
 from ecg_tl.sliding import windows
 from ecg_tl.sources import Exclusion, Signal, Unusable
-from ecg_tl.sources.csv import PlainFiles, holds_one_recording
-from ecg_tl.sources.wfdb import find_headers, open_signal
+from ecg_tl.sources.csv import PlainFiles
+from ecg_tl.sources.plain_samples import holds_one_recording
+from ecg_tl.sources.wfdb_signals import find_headers, open_signal
 from ecg_tl.store import open_store, to_units
 from ecg_tl.waveform import RATE_HZ, WINDOW, centre_window
 

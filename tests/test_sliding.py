@@ -10,7 +10,8 @@ import wfdb
 from ecg_tl.rows import write_rows
 from ecg_tl.sliding import windows
 from ecg_tl.sources import Signal
-from ecg_tl.sources.wfdb import WfdbIcu, open_signal
+from ecg_tl.sources.wfdb import WfdbIcu
+from ecg_tl.sources.wfdb_signals import open_signal
 from ecg_tl.waveform import WINDOW, condition
 from tests.fabricate import ecg_mv, write_wfdb
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ecg_tl.sources import Exclusion, Recording
-from ecg_tl.sources.wfdb import WfdbIcu, WfdbRecords, open_signal
+from ecg_tl.sources.wfdb import WfdbIcu, WfdbRecords
+from ecg_tl.sources.wfdb_signals import open_signal
 from tests.fabricate import ecg_mv, wfdb_icu, wfdb_records, write_wfdb
 
 

@@ -36,7 +36,8 @@ import h5py
 import numpy as np
 
 from ecg_tl.sources import Exclusion, Recording, Sex
-from ecg_tl.sources.wfdb import MV_PER_UNIT, age_and_sex
+from ecg_tl.sources.record_tables import age_and_sex
+from ecg_tl.sources.units import MV_PER_UNIT
 
 DEVICE_RATE_HZ = {"nihon kohden": 250.0, "philips": 500.0}
 

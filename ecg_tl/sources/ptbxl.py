@@ -12,7 +12,8 @@ import pandas as pd
 
 from ecg_tl.sources import Exclusion, Recording
 from ecg_tl.sources.files import provenance
-from ecg_tl.sources.wfdb import Table, read_records
+from ecg_tl.sources.record_tables import Table
+from ecg_tl.sources.wfdb_signals import read_records
 
 DATABASE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 FILE_COLUMN = {500: "filename_hr", 100: "filename_lr"}

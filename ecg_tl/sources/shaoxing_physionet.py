@@ -13,8 +13,9 @@ from typing import Any
 
 from ecg_tl.sources import Exclusion, Recording
 from ecg_tl.sources.files import provenance
+from ecg_tl.sources.record_tables import Table
 from ecg_tl.sources.shaoxing import RHYTHM_COUNTS
-from ecg_tl.sources.wfdb import Table, header_lines, read_records
+from ecg_tl.sources.wfdb_signals import header_lines, read_records
 
 LAST_SHAOXING = 10646
 """JS00001 to JS10646 are Shaoxing's records, later numbers Ningbo's."""
