@@ -15,8 +15,8 @@ import numpy as np
 from ecg_tl.sources import Exclusion, Recording, Signal
 from ecg_tl.sources.files import provenance
 from ecg_tl.sources.plain_samples import RecordingFiles, RecordingRows, Samples
-from ecg_tl.sources.record_tables import Table, age_and_sex, read_table
-from ecg_tl.sources.units import MV_PER_UNIT, doubt_of_unit
+from ecg_tl.sources.record_tables import Table, age_and_sex, find_table, read_table
+from ecg_tl.sources.units import MV_OF_UNIT, doubt_of_unit
 
 _LOOKED_AT = 200
 _LOOKED_AT_S = 10.0
@@ -55,7 +55,7 @@ class PlainFiles:
             raise ValueError(
                 f"source.rate_hz: say how many samples a second; {path} does not, and {rate_hz} is no rate"
             )
-        if unit is None or unit.casefold() not in MV_PER_UNIT:
+        if unit is None or unit.casefold() not in MV_OF_UNIT:
             raise ValueError(f"source.unit: say mV, uV or V; {path} does not, and {unit} is none of them")
         if not lead:
             raise ValueError(f"source.lead: say which lead it is, like II; {path} does not")
@@ -64,7 +64,10 @@ class PlainFiles:
         if column is not None and column < 1:
             raise ValueError(f"source.column={column}: columns count from 1; raise it")
         self.path, self.rate_hz, self.unit, self.lead, self.column = Path(path), rate_hz, unit, lead, column
-        self.table_path = self._find_table(labels or patients)
+        if not self.path.exists():
+            raise FileNotFoundError(f"{self.path}: no such folder or file; set source.path to the recordings")
+        named, folder = labels or patients, self.path if self.path.is_dir() else self.path.parent
+        self.table_path = None if named is None else find_table(folder, Path(named))
         self._table: Table = {}
         if self.table_path is not None:
             key = "patient" if labels is None else "rhythm"
@@ -129,17 +132,6 @@ class PlainFiles:
     def _patient(self, name: str) -> str:
         return self._table.get(name, {}).get("patient") or name
 
-    def _find_table(self, table: Path | None) -> Path | None:
-        if not self.path.exists():
-            raise FileNotFoundError(f"{self.path}: no such folder or file; set source.path to the recordings")
-        if table is None:
-            return None
-        folder = self.path if self.path.is_dir() else self.path.parent
-        for candidate in (folder / table, Path(table)):
-            if candidate.is_file():
-                return candidate
-        raise FileNotFoundError(f"{folder / table}: no such table; name one with the records in it")
-
     def _read_mv(self, name: str) -> np.ndarray | str:
         """Read a recording, (T,) float32 millivolts, or say why it cannot be."""
         samples = self._reader.read(name)
@@ -147,7 +139,7 @@ class PlainFiles:
 
     def _stretch_mv(self, samples: Samples, first: int, last: int) -> np.ndarray:
         stretch = np.asarray(samples.stretch(first, last), dtype=np.float32)
-        return np.asarray(stretch * np.float32(MV_PER_UNIT[self.unit.casefold()]), dtype=np.float32)
+        return np.asarray(stretch * np.float32(MV_OF_UNIT[self.unit.casefold()]), dtype=np.float32)
 
     def _check_amplitude(self) -> None:
         names = list(self._recordings)

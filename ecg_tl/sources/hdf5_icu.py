@@ -37,7 +37,7 @@ import numpy as np
 
 from ecg_tl.sources import Exclusion, Recording, Sex
 from ecg_tl.sources.record_tables import age_and_sex
-from ecg_tl.sources.units import MV_PER_UNIT
+from ecg_tl.sources.units import MV_OF_UNIT
 
 DEVICE_RATE_HZ = {"nihon kohden": 250.0, "philips": 500.0}
 
@@ -251,7 +251,7 @@ def _rate_hz(where: str, attributes: dict[str, Any]) -> float:
 
 def _mv_per_unit(where: str, dtype: np.dtype, attributes: dict[str, Any]) -> float:
     unit = str(attributes.get("unit", ""))
-    unit_mv = MV_PER_UNIT.get(unit.replace("\u00b5", "u").replace("\u03bc", "u").casefold())
+    unit_mv = MV_OF_UNIT.get(unit.replace("\u00b5", "u").replace("\u03bc", "u").casefold())
     if unit and unit_mv is None:
         raise ValueError(f"{where}: unit={unit!r} is no voltage known here; give mV, uV or V")
     if "mv_per_unit" in attributes:

@@ -16,6 +16,14 @@ Table = dict[str, dict[str, str]]
 """A CSV by record and column, as text."""
 
 
+def find_table(folder: Path, table: Path) -> Path:
+    """Find a table that is named by its path or, if there is nothing, by its name in a folder. FileNotFoundError."""
+    for candidate in (table, folder / table):
+        if candidate.is_file():
+            return candidate
+    raise FileNotFoundError(f"{folder / table}: no such table, nor {table}; name one with the records in it")
+
+
 def read_table(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> Table:
     """Read the named columns of a CSV as stripped text, by record, whose folder and suffix are dropped."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
+MV_OF_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
 """By the unit's name, casefolded."""
 
 PLAUSIBLE_MV = (0.05, 20.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ecg_tl.sources import Exclusion, Recording
 from ecg_tl.sources.files import provenance
-from ecg_tl.sources.record_tables import Table, read_table
+from ecg_tl.sources.record_tables import Table, find_table, read_table
 from ecg_tl.sources.wfdb_signals import find_headers, header_lines, read_records
 
 _PERSON = ("patient", "age", "sex")
@@ -27,7 +27,7 @@ class WfdbRecords:
     def __init__(self, path: Path, labels: Path | None = None, lead: str = "II") -> None:
         self.path, self.lead = Path(path), lead
         self._headers = find_headers(self.path)
-        self.labels = _find_table(self.path, labels)
+        self.labels = _only_table(self.path) if labels is None else find_table(self.path, Path(labels))
         self._table = read_table(self.labels, required=("record", "rhythm"), optional=_PERSON)
         self._labelled = {name: path for name, path in self._headers.items() if self._table.get(name, {}).get("rhythm")}
         self.rhythms: tuple[str, ...] = tuple(sorted({self._table[name]["rhythm"] for name in self._labelled}))
@@ -63,7 +63,7 @@ class WfdbIcu:
     def __init__(self, path: Path, lead: str = "II", patients: Path | None = None) -> None:
         self.path, self.lead = Path(path), lead
         self._headers = find_headers(self.path)
-        self.patients = None if patients is None else _find_table(self.path, patients)
+        self.patients = None if patients is None else find_table(self.path, Path(patients))
         self._table: Table = {}
         if self.patients is not None:
             self._table = read_table(self.patients, required=("record", "patient"), optional=("age", "sex"))
@@ -82,15 +82,14 @@ class WfdbIcu:
         return provenance(self.format, self.path, _data_files(self.path, self.patients))
 
 
-def _find_table(folder: Path, table: Path | None) -> Path:
-    candidates = [Path(table), folder / table] if table else [folder / "labels.csv"]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    tables = sorted(folder.glob("*.csv"))
-    if table is None and len(tables) == 1:
-        return tables[0]
-    raise FileNotFoundError(f"{candidates[-1]}: no such table among {len(tables)} .csv there; name the table")
+def _only_table(folder: Path) -> Path:
+    """Find labels.csv, or else the only CSV of a folder."""
+    tables, usual = sorted(folder.glob("*.csv")), folder / "labels.csv"
+    if usual in tables:
+        return usual
+    if len(tables) != 1:
+        raise FileNotFoundError(f"{usual}: no such table among {len(tables)} .csv there; name it by source.labels")
+    return tables[0]
 
 
 def _data_files(folder: Path, table: Path | None) -> set[Path]:

@@ -12,7 +12,7 @@ import wfdb
 
 from ecg_tl.sources import Exclusion, Recording, Signal, Unusable
 from ecg_tl.sources.record_tables import Table, age_and_sex
-from ecg_tl.sources.units import MV_PER_UNIT
+from ecg_tl.sources.units import MV_OF_UNIT
 
 
 def find_headers(folder: Path) -> dict[str, Path]:
@@ -167,13 +167,13 @@ def _read_file_mv(path: Path, channel: int, per_frame: int, first: int, last: in
     with np.errstate(all="ignore"):
         record = wfdb.rdrecord(str(path), channels=[channel], smooth_frames=False, return_res=32, **frames)
     unit = _unit(path, str(record.units[0]))
-    if unit.casefold() not in MV_PER_UNIT:
+    if unit.casefold() not in MV_OF_UNIT:
         raise _NoVoltage(f"unit {unit}")
     if not _says_gain(path, channel):
         raise _NoVoltage("gain 0")
     if record.samps_per_frame[0] != per_frame:
         raise ValueError(f"{path} has {record.samps_per_frame[0]} samples a frame, the record {per_frame}")
-    return np.asarray(record.e_p_signal[0] * np.float32(MV_PER_UNIT[unit.casefold()]), dtype=np.float32)
+    return np.asarray(record.e_p_signal[0] * np.float32(MV_OF_UNIT[unit.casefold()]), dtype=np.float32)
 
 
 def open_signal(path: Path, lead: str) -> Signal:
