@@ -102,9 +102,10 @@ def test_an_iterator_that_is_dropped_early_ends_its_processes(large: Path) -> No
 def test_an_interrupt_or_a_kill_ends_the_processes(large: Path, tmp_path: Path, ending: signal.Signals) -> None:
     script = tmp_path / "read.py"
     script.write_text(
-        "import sys, time\nfrom pathlib import Path\n"
+        "import signal, sys, time\nfrom pathlib import Path\n"
         "from ecg_tl.sources.shaoxing_figshare import ShaoxingFigshare\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in the background\n"
         "    for _ in ShaoxingFigshare(Path(sys.argv[1]), workers=2):\n"
         "        print('reading', flush=True)\n        time.sleep(0.1)\n"
     )
