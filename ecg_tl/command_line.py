@@ -183,7 +183,7 @@ def _one_line_errors() -> Iterator[None]:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         sys.stdout.flush()
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {in_a_line(error)}", file=sys.stderr)
         raise SystemExit(1) from error
 
 

@@ -22,9 +22,10 @@ def held(path: Path, *, wait: bool = False) -> Iterator[bool]:
     """Hold the lock of a file or folder that is about to be made; gives whether it was to be had.
 
     With wait, as long as another process holds it. What a killed process left half-written beside a file, under names
-    .NAME.*.partial and .NAME.*.rows, is removed.
+    .NAME.*.partial and .NAME.*.rows, is removed. OSError where there is no place for a lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _lock_path(path).touch()  # OSError where it cannot be made, which FileLock may take for another process at work
     lock = FileLock(_lock_path(path))
     try:
         lock.acquire(timeout=-1 if wait else _PATIENCE_S)

@@ -134,6 +134,48 @@ def test_a_users_mistake_is_one_line_and_exit_1(
     assert capsys.readouterr().err == "error: a.h5: is not good\n"
 
 
+NOWHERE = {
+    (
+        "train",
+        "init=random",
+        "outputs=/proc/x",
+    ): "/proc/x: No such file or directory; name a place that exists and where",
+    (
+        "train",
+        "init=random",
+        "outputs={}/taken",
+    ): "{}/taken/data: Not a directory; a file is where a folder is wanted; name another",
+    ("prepare", "out=/proc/x.h5", "source.records=55"): "/proc/x.h5: No such file or directory; name a place",
+    ("prepare", "out={}/taken/x.h5"): "{}/taken: File exists; a folder is wanted there; name another place",
+    ("export", "encoder=ecg-tl-small", "out=/proc/x"): "/proc/x: No such file or directory; name a place",
+}
+
+
+@pytest.mark.parametrize(("words", "message"), NOWHERE.items(), ids=[" ".join(words) for words in NOWHERE])
+def test_a_place_that_cannot_be_written_is_named_with_what_to_do(
+    words: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("")
+    refused(*(word.format(tmp_path) for word in words))
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message.format(tmp_path)}")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("hidden", [".x.csv.8373", ".x.csv.8373.partial", ".x.csv.lock", ".x.csv.partial"])
+def test_a_file_is_called_by_the_name_that_it_will_have(
+    hidden: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: Any) -> None:
+        raise OSError(28, "No space left on device", f"there/{hidden}")
+
+    monkeypatch.setattr(sys, "argv", ["ecg_tl.tables"])
+    with pytest.raises(SystemExit):
+        command_line.run("tables", full)
+    told = capsys.readouterr().err
+    assert told == "error: there/x.csv: No space left on device; make room there, or name another place\n"
+
+
 def test_ctrl_c_is_one_line_and_exit_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupt(_: Any) -> None:
         raise KeyboardInterrupt
