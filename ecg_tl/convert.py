@@ -16,6 +16,7 @@ from ecg_tl.config import ConvertConfig
 from ecg_tl.hardware import versions
 from ecg_tl.model_card import card, write_card
 from ecg_tl.networks import Architecture
+from ecg_tl.overrides import CONF
 from ecg_tl.records import whole_folder
 from ecg_tl.released_weights import convert_released, read_checkpoint
 from ecg_tl.waveform import FILTER
@@ -40,7 +41,7 @@ def main(config: ConvertConfig) -> None:
 
 def _words(architecture: Architecture) -> str:
     """Give the words of a command line that ask for such a network."""
-    usual: Any = OmegaConf.load(command_line.CONF / "model" / "released.yaml")
+    usual: Any = OmegaConf.load(CONF / "model" / "released.yaml")
     others = (f"model.{key}={value}" for key, value in asdict(architecture).items() if usual[key] != value)
     return " ".join(("model=released", *others))
 

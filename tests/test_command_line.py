@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from ecg_tl import command_line
+from ecg_tl import command_line, overrides
 from ecg_tl.checks import nearest
 from ecg_tl.config import TrainConfig
 from tests.commands import refused
@@ -253,7 +253,7 @@ def test_a_cluster_may_have_the_gpus_that_this_machine_has_not(
     (tmp_path / "srun").write_text("")
     (tmp_path / "srun").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(command_line, "find_spec", lambda _: True)
+    monkeypatch.setattr(overrides, "find_spec", lambda _: True)
     monkeypatch.setattr(command_line, "_hydra", lambda *_: None)
     store = labelled_store(tmp_path / "s.h5", records=30)
     words = ("-m", "trainer=gpu", "init=random", "seed=0,1", f"data.path={store.path}", f"outputs={tmp_path}")

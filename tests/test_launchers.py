@@ -126,7 +126,7 @@ def test_every_launcher_makes_the_same_records(launcher: str, root: Path) -> Non
 def test_slurm_is_refused_where_no_jobs_can_be_submitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ecg_tl.command_line.find_spec", lambda _: True)
+    monkeypatch.setattr("ecg_tl.overrides.find_spec", lambda _: True)
     monkeypatch.setenv("PATH", str(tmp_path))
     refused("train", "-m", "hydra/launcher=slurm", "seed=0,1", f"outputs={tmp_path}")
     assert "hydra/launcher=slurm: no srun here; give the command on a machine that submits" in capsys.readouterr().err

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from ecg_tl import command_line, locks, train
+from ecg_tl import locks, train
 from ecg_tl.asked import note_asked, read_asked
 from ecg_tl.locks import held
+from ecg_tl.overrides import sweep_configs
 from ecg_tl.records import Cell
 from ecg_tl.status import CellStatus, seconds_left, status_of
 from tests.commands import run
@@ -94,7 +95,7 @@ def test_a_study_that_nobody_began_is_named(tmp_path: Path, capsys: pytest.Captu
 def test_the_cells_of_a_sweep_are_those_that_hydra_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("init=transfer,random", "fraction=1,0.5", "seed=range(2)", "split_seed=choice(0,3)", "study=a,b")
     hydras = told(monkeypatch, "train", "-m", *words)
-    ours = command_line.sweep_configs("train", list(words))
+    ours = sweep_configs("train", list(words))
     assert len(ours) == 32
     assert sorted(map(repr, ours)) == sorted(map(repr, hydras))
 

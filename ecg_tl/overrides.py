@@ -1,0 +1,151 @@
+"""Settings given on the command line, KEY=VALUE: checked before anything runs, and put into config objects."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from ecg_tl.checks import nearest
+
+_BESIDE, _ABOVE = (parent / "conf" for parent in Path(__file__).resolve().parents[:2])
+CONF = _BESIDE if _BESIDE.is_dir() else _ABOVE
+
+_PLAIN: dict[str, Callable[[str], Any]] = {"fraction": float, "seed": int, "split_seed": int}
+"""Keys of a sweep whose values need no composing: Hydra takes a tenth of a second for each config."""
+
+_LAUNCHERS = {"slurm": ("hydra_submitit_launcher", "slurm"), "ray_cluster": ("hydra_ray_launcher", "ray")}
+"""Plugin and extra of each file in conf/hydra/launcher that wants one."""
+
+
+def check_overrides(entry: str, overrides: list[str], *, multirun: bool) -> None:
+    """Compose the entry's config once for every value on the command line; ValueError names the key and the remedy."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        defaults = _compose(entry, [], resolve=False)
+        groups = {group.name for group in CONF.iterdir() if group.is_dir()} - {"hydra"}
+        known = groups | _keys(defaults)
+        parsed = [_parse(override) for override in overrides]
+        for override in parsed:
+            if not override.key_or_group.startswith("hydra"):
+                _check_key(override, known, groups)
+                if override.is_sweep_override() and not multirun:
+                    raise ValueError(f"{override.input_line}: several values make a sweep; add -m")
+            elif override.key_or_group == "hydra/launcher":
+                _check_launcher(str(override.value()))
+                if not multirun:
+                    raise ValueError(f"{override.input_line}: runs the cells of a sweep; add -m")
+        choices = [_values(override) for override in parsed]
+        first = [values[0] for values in choices]
+        gpus = _compose(entry, first).get("gpus_per_cell", 0)
+        if gpus % 1 and "hydra/launcher=slurm" in first:
+            raise ValueError(
+                f"gpus_per_cell={gpus:g}: SLURM lends a job whole GPUs; give 1, or hydra/launcher=ray_cluster, whose "
+                "cells share one"
+            )
+        for position, values in enumerate(choices):
+            for value in values[1:]:
+                _compose(entry, [*first[:position], value, *first[position + 1 :]])
+
+
+def sweep_configs(entry: str, overrides: list[str]) -> list[Any]:
+    """Make the config object of every cell that Hydra's sweep over these overrides will run."""
+    parsed = [_parse(override) for override in overrides]
+    grid = [override for override in parsed if override.key_or_group in _PLAIN and override.is_sweep_override()]
+    others = [override for override in parsed if override not in grid]
+    plain = [[_PLAIN[str(o.key_or_group)](value) for value in o.sweep_string_iterator()] for o in grid]
+    names = [str(override.key_or_group) for override in grid]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = [OmegaConf.to_object(_compose(entry, list(words))) for words in product(*map(_values, others))]
+    return [
+        replace(config, **dict(zip(names, values, strict=True)))  # type: ignore[type-var]
+        for config in composed
+        for values in product(*plain)
+    ]
+
+
+def _check_launcher(name: str) -> None:
+    plugin, extra = _LAUNCHERS.get(name, (None, name))
+    if plugin and find_spec(f"hydra_plugins.{plugin}") is None:
+        raise ValueError(f"hydra/launcher={name}: its package is not installed; pip install -e '.[{extra}]'")
+    if name == "slurm" and shutil.which("srun") is None:
+        raise ValueError("hydra/launcher=slurm: no srun here; give the command on a machine that submits jobs to SLURM")
+
+
+def _parse(override: str) -> Override:
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        raise ValueError(f"{override}: not of the form key=value ({str(error).splitlines()[0]})") from error
+    if isinstance(parsed.value(), Glob):
+        raise ValueError(f"{override}: glob is not taken here; name the values, separated by commas")
+    return parsed
+
+
+def _values(override: Override) -> list[str]:
+    """Spell one override out as the overrides of its single values."""
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    key = str(override.get_key_element())
+    return [key + "=" + str(value) for value in override.sweep_string_iterator()]
+
+
+def _check_key(override: Override, known: set[str], groups: set[str]) -> None:
+    key = str(override.key_or_group)
+    if key not in known:
+        # a source's own options are known only once that source is chosen
+        if key.startswith("source.") or any(name.startswith(f"{key}.") for name in known):
+            return
+        raise ValueError(f"{key}: no such key; did you mean {nearest(key, known)}?")
+    if key in groups:
+        options = sorted(path.stem for path in (CONF / key).glob("*.yaml"))
+        for value in _values(override):
+            option = value.partition("=")[2]
+            if option not in options:
+                raise ValueError(
+                    f"{key}={option}: not one of {', '.join(options)}; did you mean {nearest(option, options)}?"
+                )
+
+
+def _compose(entry: str, overrides: list[str], *, resolve: bool = True) -> DictConfig:
+    try:
+        config = compose(entry, overrides)
+        if resolve:
+            OmegaConf.to_object(config)
+        return config
+    except MissingMandatoryValue as error:
+        key = getattr(error, "full_key", None) or "a key"
+        raise ValueError(f"{key}: has no default; give {key}=VALUE") from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(_explain(error, entry, overrides)) from error
+
+
+def _explain(error: Exception, entry: str, overrides: list[str]) -> str:
+    """Put what Hydra or OmegaConf says about a key or value into one line with the nearest right key."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    reason = str(cause).splitlines()[0]
+    full_key = getattr(cause, "full_key", None)
+    if full_key and "not in" in reason and "Key" in reason:
+        sources = [override for override in overrides if override.startswith("source=")]
+        known = _keys(_compose(entry, sources, resolve=False))
+        return f"{full_key}: no such key; did you mean {nearest(full_key, known)}?"
+    return f"{full_key}: {reason}" if full_key else reason
+
+
+def _keys(config: DictConfig) -> set[str]:
+    def walk(values: Any, prefix: str) -> Iterator[str]:
+        for key, value in values.items() if isinstance(values, dict) else ():
+            yield f"{prefix}{key}"
+            yield from walk(value, f"{prefix}{key}.")
+
+    return set(walk(OmegaConf.to_container(config, resolve=False), ""))
