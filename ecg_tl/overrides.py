@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
+from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -40,7 +42,9 @@ def check_overrides(entry: str, overrides: list[str], *, multirun: bool) -> None
             if not override.key_or_group.startswith("hydra"):
                 _check_key(override, known, groups)
                 if override.is_sweep_override() and not multirun:
-                    raise ValueError(f"{override.input_line}: several values make a sweep; add -m")
+                    line = str(override.input_line)
+                    quote = f", or quote what is one value: {_quoted(line)}" if "/" in line else ""
+                    raise ValueError(f"{line}: several values make a sweep; add -m{quote}")
             elif override.key_or_group == "hydra/launcher":
                 _check_launcher(str(override.value()))
                 if not multirun:
@@ -86,10 +90,30 @@ def _parse(override: str) -> Override:
     try:
         parsed = OverridesParser.create().parse_override(override)
     except HydraException as error:
-        raise ValueError(f"{override}: not of the form key=value ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{override}: {_how_to_write(override)}") from error
     if isinstance(parsed.value(), Glob):
         raise ValueError(f"{override}: glob is not taken here; name the values, separated by commas")
     return parsed
+
+
+def _how_to_write(word: str) -> str:
+    """Say how a setting is written that Hydra cannot take apart."""
+    key, equals, value = word.partition("=")
+    if not equals:
+        return "not of the form key=value; write KEY=VALUE, without spaces around ="
+    if key != key.strip():
+        return f"not of the form key=value; write {key.strip()}={value.strip()}, without spaces around ="
+    if value.startswith(("[", "{")):
+        return f'cannot be taken apart; put each value in quotes, and all of it in others: \'{key}=["A","B"]\''
+    if re.match(rf"({'|'.join(create_functions().functions)})\(", value):
+        return f"not understood; write several values as {key}=A,B,C, or 0, 1 and 2 as '{key}=range(3)'"
+    return f"not understood as it stands; put the value in quotes, and all of it in others: {_quoted(word)}"
+
+
+def _quoted(word: str) -> str:
+    """Write KEY=VALUE so that a shell and then Hydra take the value as it is."""
+    key, _, value = word.partition("=")
+    return shlex.quote(f"{key}={QuotedString(value, Quote.double).with_quotes()}")
 
 
 def _values(override: Override) -> list[str]:

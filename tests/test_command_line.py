@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,12 @@ REFUSED = {
     ("train", "fraction=1,0.5"): "fraction=1,0.5: several values make a sweep; add -m",
     ("train", "-m", "seed=0,1", "fraction=1,2"): "fraction=2: must lie above 0",
     ("train", "-m", "init=random,imag"): "init=imag: not one of frozen, frozen_random, image, random, transfer; did",
-    ("train", "foo"): "foo: not of the form key=value",
+    ("train", "foo"): "foo: not of the form key=value; write KEY=VALUE, without spaces around =\n",
+    ("train", "fraction = 0.5"): "form key=value; write fraction=0.5, without spaces around =\n",
+    ("train", "data.path=/a b=c,d/x,1.h5"): """and all of it in others: 'data.path="/a b=c,d/x,1.h5"'\n""",
+    ("train", "data.path=/a,b/x.h5"): """add -m, or quote what is one value: 'data.path="/a,b/x.h5"'\n""",
+    ("train", "seed=range(a)"): "seed=A,B,C, or 0, 1 and 2 as 'seed=range(3)'\n",
+    ("prepare", "merge=[a b=c.h5]"): """put each value in quotes, and all of it in others: 'merge=["A","B"]'\n""",
     ("train", "trainer.precision=bf16"): "trainer.precision=bf16: not one of auto, 32-true, bf16-mixed",
     ("pretrain", "corpus.patients=1"): "corpus.patients=1: must be at least 2",
     ("pretrain", "schedule=cosine"): "schedule=cosine: not one of one_cycle, constant",
@@ -85,6 +91,16 @@ def test_a_bad_command_line_is_one_line_before_anything_is_written(
     assert error.startswith("error: ")
     assert message in error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["/a b=c,d/x,1.h5", "/données/x.h5", """/it's/"x".h5""", "/a(1)/{x}.h5"])
+def test_a_value_quoted_as_it_is_told_arrives(
+    path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused("train", f"data.path={path}")
+    (word,) = shlex.split(capsys.readouterr().err.partition("in others: ")[2])
+    (config,) = told(monkeypatch, "train", word)
+    assert config.data.path == path
 
 
 def test_defaults_are_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
