@@ -5,21 +5,24 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import is_dataclass, replace
+from difflib import get_close_matches
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_type_hints
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
 from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
-from ecg_tl.checks import nearest
+from ecg_tl.checks import nearest, one_of
 
 _BESIDE, _ABOVE = (parent / "conf" for parent in Path(__file__).resolve().parents[:2])
 CONF = _BESIDE if _BESIDE.is_dir() else _ABOVE
@@ -31,12 +34,22 @@ _LAUNCHERS = {"slurm": ("hydra_submitit_launcher", "slurm"), "ray_cluster": ("hy
 """Plugin and extra of each file in conf/hydra/launcher that wants one."""
 
 
+_IN_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    list[str]: "a list, as [A,B]",
+    type(None): "null",
+}
+"""What a value of a type is called."""
+
+
 def check_overrides(entry: str, overrides: list[str], *, multirun: bool) -> None:
     """Compose the entry's config once for every value on the command line; ValueError names the key and the remedy."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        defaults = _compose(entry, [], resolve=False)
-        groups = {group.name for group in CONF.iterdir() if group.is_dir()} - {"hydra"}
-        known = groups | _keys(defaults)
+        defaults, groups = told_nothing(entry)
+        known = groups.keys() | keys(defaults)
         parsed = [_parse(override) for override in overrides]
         for override in parsed:
             if not override.key_or_group.startswith("hydra"):
@@ -62,6 +75,18 @@ def check_overrides(entry: str, overrides: list[str], *, multirun: bool) -> None
                 _compose(entry, [*first[:position], value, *first[position + 1 :]])
 
 
+def told_nothing(entry: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Compose an entry's config as nested values, ??? where there is no default; and its groups with their choices."""
+    values: Any = OmegaConf.to_container(compose(entry, return_hydra_config=True), resolve=False)
+    chosen = values.pop("hydra")["runtime"]["choices"]
+    return values, {group: option for group, option in chosen.items() if "/" not in group}
+
+
+def options_of(group: str) -> list[str]:
+    """Name what a group of conf/ can be."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
 def sweep_configs(entry: str, overrides: list[str]) -> list[Any]:
     """Make the config object of every cell that Hydra's sweep over these overrides will run."""
     parsed = [_parse(override) for override in overrides]
@@ -79,6 +104,8 @@ def sweep_configs(entry: str, overrides: list[str]) -> list[Any]:
 
 
 def _check_launcher(name: str) -> None:
+    if name not in GlobalHydra.instance().config_loader().get_group_options("hydra/launcher"):
+        one_of("hydra/launcher", name, tuple(options_of("hydra/launcher")))
     plugin, extra = _LAUNCHERS.get(name, (None, name))
     if plugin and find_spec(f"hydra_plugins.{plugin}") is None:
         raise ValueError(f"hydra/launcher={name}: its package is not installed; pip install -e '.[{extra}]'")
@@ -124,7 +151,7 @@ def _values(override: Override) -> list[str]:
     return [key + "=" + str(value) for value in override.sweep_string_iterator()]
 
 
-def _check_key(override: Override, known: set[str], groups: set[str]) -> None:
+def _check_key(override: Override, known: set[str], groups: Collection[str]) -> None:
     key = str(override.key_or_group)
     if key not in known:
         # a source's own options are known only once that source is chosen
@@ -132,13 +159,8 @@ def _check_key(override: Override, known: set[str], groups: set[str]) -> None:
             return
         raise ValueError(f"{key}: no such key; did you mean {nearest(key, known)}?")
     if key in groups:
-        options = sorted(path.stem for path in (CONF / key).glob("*.yaml"))
         for value in _values(override):
-            option = value.partition("=")[2]
-            if option not in options:
-                raise ValueError(
-                    f"{key}={option}: not one of {', '.join(options)}; did you mean {nearest(option, options)}?"
-                )
+            one_of(key, value.partition("=")[2], tuple(options_of(key)))
 
 
 def _compose(entry: str, overrides: list[str], *, resolve: bool = True) -> DictConfig:
@@ -155,21 +177,37 @@ def _compose(entry: str, overrides: list[str], *, resolve: bool = True) -> DictC
 
 
 def _explain(error: Exception, entry: str, overrides: list[str]) -> str:
-    """Put what Hydra or OmegaConf says about a key or value into one line with the nearest right key."""
+    """Put what Hydra or OmegaConf says about a key or value into one line with what to give instead."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     reason = str(cause).splitlines()[0]
     full_key = getattr(cause, "full_key", None)
-    if full_key and "not in" in reason and "Key" in reason:
+    if not full_key:
+        return reason
+    if "not in" in reason and "Key" in reason:
         sources = [override for override in overrides if override.startswith("source=")]
-        known = _keys(_compose(entry, sources, resolve=False))
-        return f"{full_key}: no such key; did you mean {nearest(full_key, known)}?"
-    return f"{full_key}: {reason}" if full_key else reason
+        values: Any = OmegaConf.to_container(_compose(entry, sources, resolve=False), resolve=False)
+        group, _, key = full_key.rpartition(".")
+        if group == "hydra.launcher":
+            return f"{full_key}: no such key of this launcher; choose the launcher by hydra/launcher=NAME"
+        if group == "source":
+            return _no_such_option(key, values[group])
+        return f"{full_key}: no such key; did you mean {nearest(full_key, keys(values))}?"
+    if isinstance(cause, ValidationError) and is_dataclass(cause.object_type):
+        wanted = get_type_hints(cause.object_type)[full_key.rpartition(".")[2]]
+        kinds = get_args(wanted) if isinstance(wanted, UnionType) else (wanted,)
+        given = next((override for override in overrides if override.startswith(f"{full_key}=")), full_key)
+        return f"{given}: give {' or '.join(_IN_WORDS[kind] for kind in kinds)}"
+    return f"{full_key}: {reason}"
 
 
-def _keys(config: DictConfig) -> set[str]:
-    def walk(values: Any, prefix: str) -> Iterator[str]:
-        for key, value in values.items() if isinstance(values, dict) else ():
-            yield f"{prefix}{key}"
-            yield from walk(value, f"{prefix}{key}.")
+def _no_such_option(key: str, source: dict[str, Any]) -> str:
+    options = sorted(source.keys() - {"name"})
+    close = get_close_matches(key, options, 1)
+    meant = f"; did you mean source.{close[0]}?" if close else ""
+    return f"source.{key}: source={source['name']} has no such option; it has {', '.join(options)}{meant}"
 
-    return set(walk(OmegaConf.to_container(config, resolve=False), ""))
+
+def keys(values: Any, prefix: str = "") -> set[str]:
+    """Spell every key of nested values out, those of groups as GROUP and GROUP.KEY."""
+    nested = values.items() if isinstance(values, dict) else ()
+    return {prefix + key for key, _ in nested}.union(*(keys(value, f"{prefix}{key}.") for key, value in nested))

@@ -39,7 +39,22 @@ REFUSED = {
     ("train", "fraction=1.5"): "fraction=1.5: must lie above 0 and at most at 1",
     ("train", "fraction=nan"): "fraction=nan: must lie above 0",
     ("train", "seed=-1"): "seed=-1: must be at least 0",
-    ("train", "epochs=many"): "epochs: Value 'many'",
+    ("train", "epochs=many"): "error: epochs=many: give a whole number\n",
+    ("train", "-m", "epochs=3,1.5"): "error: epochs=1.5: give a whole number\n",
+    ("train", "fraction=half"): "error: fraction=half: give a number\n",
+    ("train", "seed=null"): "error: seed=null: give a whole number\n",
+    ("train", "trainer.threads=all"): "error: trainer.threads=all: give a whole number or null\n",
+    ("train", "study=[a,b]"): "error: study=[a,b]: give a text\n",
+    ("train", "source=wfdb"): "error: source: no such key; did you mean ",
+    ("train", "-m", "hydra/launcher=lokal"): "lokal: not one of local, ray_cluster, slurm; did you mean local?\n",
+    ("train", "hydra.launcher.partition=a"): "choose the launcher by hydra/launcher=NAME\n",
+    ("predict", "trust_unit=perhaps"): "error: trust_unit=perhaps: give true or false\n",
+    ("prepare", "audit=a.h5"): "error: audit=a.h5: give a list, as [A,B] or null\n",
+    (
+        "prepare",
+        "source=shaoxing_figshare",
+        "source.lead=II",
+    ): "error: source.lead: source=shaoxing_figshare has no such option; it has path, window_s\n",
     ("train", "epochs=0"): "epochs=0: must be at least 1",
     ("train", "learning_rate=0"): "learning_rate=0.0: must be a number above 0",
     ("train", "learning_rate=inf"): "learning_rate=inf: must be a number above 0",
@@ -190,6 +205,17 @@ def test_a_file_is_called_by_the_name_that_it_will_have(
         command_line.run("tables", full)
     told = capsys.readouterr().err
     assert told == "error: there/x.csv: No space left on device; make room there, or name another place\n"
+
+
+@pytest.mark.parametrize(
+    ("launcher", "plugin"),
+    [("basic", None), ("joblib", "joblib"), ("local", "joblib"), ("submitit_local", "submitit"), ("ray", "ray")],
+)
+def test_launchers_of_plugins_are_taken_too(launcher: str, plugin: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if plugin:
+        pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher")
+    monkeypatch.setattr(command_line, "_hydra", lambda *_: None)
+    told(monkeypatch, "train", "-m", f"hydra/launcher={launcher}", "seed=0,1")
 
 
 def test_ctrl_c_is_one_line_and_exit_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
