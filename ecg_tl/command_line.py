@@ -15,6 +15,7 @@ from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -22,14 +23,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from ecg_tl.config import register
 from ecg_tl.failures import in_a_line
-from ecg_tl.overrides import CONF, check_overrides, sweep_configs
+from ecg_tl.overrides import CONF, check_overrides, known_keys, sweep_configs
 from ecg_tl.sweep import Sweep
+from ecg_tl.usage import usage
 
 _MULTIRUN = {"-m", "--multirun"}
+_HELP = {"-h", "--help"}
 
 _SHORT = {"predict": {"model": "model.path"}}
 """Keys of an entry that Hydra would take for the choice of a group, and what they stand for."""
-
 
 _ELSEWHERE = {"hydra/launcher=slurm", "hydra/launcher=ray_cluster"}
 """Launchers whose cells run on other machines, which may have GPUs where this one has none."""
@@ -43,7 +45,7 @@ def run(entry: str, task: Callable[[Any], None], sweep: Sweep | None = None, joi
     OSError are a user's: one line on standard error, exit code 1. HYDRA_FULL_ERROR=1 shows the traceback. Ctrl-C is one
     line and exit code 130, SIGTERM to a training likewise and 143. Where nobody reads the output any more, as after
     `| head`, the command ends without a word, exit code 1. With `sweep`, a cell that fails does not stop the others:
-    they are listed at the end, with exit code 1.
+    they are listed at the end, with exit code 1. --help shows what the entry takes.
     """
     sys.argv[1:] = [_quoted(_in_full(entry, word), joined) for word in sys.argv[1:]]
     try:
@@ -85,7 +87,12 @@ def _run(entry: str, task: Callable[[Any], None], sweep: Sweep | None) -> None:
         with _one_line_errors():
             task(OmegaConf.to_object(config))
 
+    if _HELP & set(sys.argv[1:]):
+        with _one_line_errors():
+            print(usage(entry, {key: short for short, key in _SHORT.get(entry, {}).items()}))
+        return
     with _one_line_errors():
+        _refuse_dashes(entry, sys.argv[1:])
         overrides = [word for word in sys.argv[1:] if not word.startswith("-")]
         flags = set(sys.argv[1:]) - set(overrides)
         if flags <= _MULTIRUN:
@@ -94,6 +101,19 @@ def _run(entry: str, task: Callable[[Any], None], sweep: Sweep | None) -> None:
         _run_cells(entry, task, sweep, overrides)
     else:
         _hydra(entry, checked)
+
+
+def _refuse_dashes(entry: str, words: list[str]) -> None:
+    """ValueError for a setting given as --KEY VALUE or --KEY=VALUE, unless Hydra has a flag of that name."""
+    _, not_hydras = get_args_parser().parse_known_args(words)
+    for word in (word for word in not_hydras if word.startswith("-")):
+        name, _, value = word.partition("=")
+        key = name.lstrip("-").replace("-", "_")
+        after = words[words.index(word) + 1 :]
+        if not value and after and not after[0].startswith("-") and "=" not in after[0]:
+            value = after[0]
+        if key in known_keys(entry):
+            raise ValueError(f"{word}: settings are given without dashes: {key}={value or 'VALUE'}")
 
 
 def _hydra(entry: str, task: Callable[[DictConfig], None]) -> None:

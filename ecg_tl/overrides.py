@@ -82,6 +82,13 @@ def told_nothing(entry: str) -> tuple[dict[str, Any], dict[str, str]]:
     return values, {group: option for group, option in chosen.items() if "/" not in group}
 
 
+def known_keys(entry: str) -> set[str]:
+    """Name every key of an entry, groups among them."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        values, groups = told_nothing(entry)
+    return groups.keys() | keys(values)
+
+
 def options_of(group: str) -> list[str]:
     """Name what a group of conf/ can be."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))

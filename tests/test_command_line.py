@@ -14,7 +14,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from ecg_tl import command_line, overrides
 from ecg_tl.checks import nearest
 from ecg_tl.config import TrainConfig
-from tests.commands import refused
+from ecg_tl.identity import flatten
+from tests.commands import ENTRIES, refused, run
 from tests.fabricate import labelled_store
 
 
@@ -86,6 +87,10 @@ REFUSED = {
         "out=a.h5",
         "source.windows_per_patient=some",
     ): "give a number or all",
+    ("train", "--study", "mine"): "error: --study: settings are given without dashes: study=mine\n",
+    ("train", "-m", "--study=mine", "seed=0,1"): "--study=mine: settings are given without dashes: study=mine\n",
+    ("train", "seed=0", "--batch-size", "8"): "--batch-size: settings are given without dashes: batch_size=8\n",
+    ("train", "--model.width", "seed=0"): "settings are given without dashes: model.width=VALUE\n",
     ("tables", "trails=x.csv"): "trails: no such key; did you mean trials?",
 }
 
@@ -216,6 +221,35 @@ def test_launchers_of_plugins_are_taken_too(launcher: str, plugin: str | None, m
         pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher")
     monkeypatch.setattr(command_line, "_hydra", lambda *_: None)
     told(monkeypatch, "train", "-m", f"hydra/launcher={launcher}", "seed=0,1")
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_help_shows_every_key_of_an_entry_and_nothing_of_hydras(entry: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(entry, "--help")
+    what, command, *rest = capsys.readouterr().out.replace("\n\n", "\n").splitlines()
+    words = " ".join(rest).split()
+    assert what[0].isupper()
+    assert what.endswith(".")
+    assert command.startswith(f"    python -m ecg_tl.{entry} ")
+    assert "schema_" not in " ".join(rest)
+    assert not [word for word in words if word.startswith("hydra")]
+    assert rest[-1].startswith("--cfg job ")
+    shown = {word.partition("=")[0] for word in words if "=" in word}
+    hidden = {"init.name", "logger.name", "model.kind", "trainer.accelerator", "source.name"}  # the choice says them
+    settings = dict(flatten(command_line.defaults(entry)))
+    assert {key.replace("model.path", "model") for key in settings.keys() - hidden} <= shown
+
+
+def test_help_shows_what_a_group_can_be_with_the_options_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    run("prepare", "source=wfdb", "-h")
+    told = capsys.readouterr().out
+    assert "\nsource=synthetic  (or csv, hdf5_icu, ptbxl, " in told
+    assert "\n  source=ptbxl source.path=... source.lead=II source.records_hz=500 " in told
+    run("train", "--help")
+    told = capsys.readouterr().out
+    assert "\nepochs=150\n" in told
+    assert "\nexperiment=default  (or demo, paper, public)\n" in told
+    assert "source" not in told
 
 
 def test_ctrl_c_is_one_line_and_exit_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
