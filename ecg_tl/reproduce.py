@@ -8,6 +8,7 @@ from typing import Any
 
 from ecg_tl.identity import flatten
 from ecg_tl.records import Cell, fraction_name
+from ecg_tl.rows import SETTINGS
 
 _HERE = ("outputs", "logger", "trainer.threads")
 """Keys of the machine that a run was made on, which another one need not repeat."""
@@ -39,6 +40,26 @@ def train_commands(
         sweep = [f"{key}={','.join(of_key)}" for key, of_key in values.items()]
         commands.append(_command("train", ["-m", *words, *sweep]))
     return commands
+
+
+def prepare_command(path: str, source: Mapping[str, Any]) -> str:
+    """Give the command of one store, with RECORDINGS for the folder that its reader has; else a comment that says why.
+
+    source: what the store says of where it is from.
+    """
+    settings = source.get(SETTINGS, {})
+    if "name" not in settings:  # merged, embedded, or made by another program
+        parts = "+".join(source["parts"]) if "parts" in source else f"{source.get('format')}, {_files(source)}"
+        return f"# {path}: made of {parts}; python -m ecg_tl.prepare info={path} tells more"
+    options = [
+        f"source.{key}={_value(value)}" for key, value in settings.items() if key != "name" and value is not None
+    ]
+    command = _command("prepare", [f"source={settings['name']}", "source.path=RECORDINGS", *options, f"out={path}"])
+    return f"{command}  # {_files(source)}"
+
+
+def _files(source: Mapping[str, Any]) -> str:
+    return f"checksum of its files {source.get('checksum')}"
 
 
 def pretrain_command(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:

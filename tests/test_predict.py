@@ -322,6 +322,15 @@ def test_the_folder_that_one_is_in_can_be_named(model: Path, tmp_path: Path, mon
     assert set(predicted(model, "input=.")["record"]) == {"a"}
 
 
+def test_what_is_no_classifier_says_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").touch()
+    refused("predict", f"model={tmp_path / 'onnx'}", f"input={tmp_path}")
+    assert "holds model.onnx, which is for other programs; export with format=safetensors" in capsys.readouterr().err
+    refused("predict", "model=ecg-tl-small", f"input={tmp_path}")
+    assert "ecg-tl-small: an encoder; load it as one" in capsys.readouterr().err
+
+
 def test_a_model_that_does_not_say_its_lead_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     described = model / "bundle.json"
     said = json.loads(described.read_text())

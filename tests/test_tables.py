@@ -377,6 +377,12 @@ class TestProvenance:
             "epochs",
         ]
 
+    def test_an_encoder_whose_corpus_was_not_at_hand_is_said(self):
+        rhythms = [str(i) for i in range(11)]
+        records = [record_of(rhythms=rhythms, encoder_sha256="a" * 64, test_rows_in_corpus=rows) for rows in (None, 0)]
+        (note,) = provenance_notes(records)
+        assert note.startswith("In 1 cells it was not checked whether the encoder has seen test records")
+
 
 class TestRendering:
     def table(self):
