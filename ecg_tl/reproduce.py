@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -51,9 +52,8 @@ def prepare_command(path: str, source: Mapping[str, Any]) -> str:
     if "name" not in settings:  # merged, embedded, or made by another program
         parts = "+".join(source["parts"]) if "parts" in source else f"{source.get('format')}, {_files(source)}"
         return f"# {path}: made of {parts}; python -m ecg_tl.prepare info={path} tells more"
-    options = [
-        f"source.{key}={_value(value)}" for key, value in settings.items() if key != "name" and value is not None
-    ]
+    said = {key: value for key, value in settings.items() if key != "name" and value is not None}
+    options = [f"source.{key}={_value(value)}" for key, value in said.items()]
     command = _command("prepare", [f"source={settings['name']}", "source.path=RECORDINGS", *options, f"out={path}"])
     return f"{command}  # {_files(source)}"
 
@@ -85,6 +85,8 @@ def _among(key: str, names: Sequence[str]) -> bool:
 def _value(value: object) -> str:
     if value is None:
         return "null"
+    if isinstance(value, str) and re.search(r"[^\w./-]", value):
+        return f'"{value}"'  # else Hydra would take a comma for a sweep
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

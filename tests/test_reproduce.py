@@ -13,9 +13,9 @@ from tests.fabricate import wfdb_records
 
 def test_the_command_of_a_store_makes_it_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = wfdb_records(tmp_path / "raw")
-    (folder / "labels.csv").rename(folder / "my labels.csv")
-    words = (f"source.path={folder}", "source.lead=II", "source.window_s=9", "'source.labels=\"my labels.csv\"'")
-    run("prepare", "source=wfdb", *map(lambda word: word.strip("'"), words), f"out={tmp_path / 'a.h5'}")
+    (folder / "labels.csv").rename(folder / "a=1, b.csv")
+    words = (f"source.path={folder}", "source.lead=II", "source.window_s=9", 'source.labels="a=1, b.csv"')
+    run("prepare", "source=wfdb", *words, f"out={tmp_path / 'a.h5'}")
     store = open_store(tmp_path / "a.h5")
     line = prepare_command(str(store.path), store.source).replace("RECORDINGS", str(folder))
     assert str(store.source["checksum"]) in line
