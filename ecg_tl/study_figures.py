@@ -30,7 +30,7 @@ FEW_RECORDS = 5
 
 
 class Estimate(NamedTuple):
-    """Mean F1 of one init at one fraction and its 95 % interval; low and high are NaN where there was one run."""
+    """Mean F1 of one init at one fraction and its 95 % interval; low and high are NaN where there is none."""
 
     n_labels: int
     mean: float
@@ -44,14 +44,15 @@ def figure6(
     path: Path,
     weights: Weights | None = None,
     note: str = "",
+    no_interval: str = "",
 ) -> list[Path]:
     """Draw mean F1 against the number of labelled records, one line an init, by both protocols side by side (Figure 6).
 
     best, selected: an Estimate for each (init, fraction): the best epoch on the test set, the epoch chosen out of bag;
-    one of them may be empty and then has no panel. A mean of one run has NaN bounds and is drawn hollow. Inits stand a
-    little apart so that their whiskers can be told. weights: per init, the borrowed weights its runs had. path: without
-    ending. Writes path.png and path.svg and returns both. ValueError if both are empty, or an estimate is not finite,
-    lies outside its interval or has no label.
+    one of them may be empty and then has no panel. A mean without an interval has NaN bounds and is drawn hollow;
+    no_interval: why there is none, for the legend. Inits stand a little apart so that their whiskers can be told.
+    weights: per init, the borrowed weights its runs had. path: without ending. Writes path.png and path.svg and returns
+    both. ValueError if both are empty, or an estimate is not finite, lies outside its interval or has no label.
     """
     panels = {
         title: {key: Estimate(*estimate) for key, estimate in estimates.items()}
@@ -65,13 +66,16 @@ def figure6(
         if n_labels < 1 or not np.isfinite(mean) or low > mean or high < mean or np.isfinite(low) != np.isfinite(high):
             raise ValueError(
                 f"{path}: {key}: mean {mean:g} in [{low:g}, {high:g}] of {n_labels} labels cannot be drawn; give a "
-                "finite mean between its bounds, both NaN for one run, and 1 label or more"
+                "finite mean between its bounds, both NaN without an interval, and 1 label or more"
             )
     inits = in_order(init for (init, _), _ in drawn)
     labels_of: dict[float, set[int]] = {}
     for (_, fraction), estimate in drawn:
         labels_of.setdefault(fraction, set()).add(estimate.n_labels)
-    alone = any(np.isnan(estimate.low) for _, estimate in drawn)
+    if any(np.isnan(estimate.low) for _, estimate in drawn):
+        hollow = f"no CI: {no_interval}" if no_interval else "no CI"
+    else:
+        hollow = ""
     width = PAGE_INCHES if len(panels) == 2 else PAGE_INCHES * 0.62
     with matplotlib.rc_context(STYLE):
         figure = new_figure(width, 3.2)
@@ -84,7 +88,7 @@ def figure6(
         _label_fractions(row, labels_of, width / len(panels) - 0.4)
         row[0].set_ylim(*_f1_limits([value for _, estimate in drawn for value in estimate[1:]]))
         row[0].set_ylabel("Weighted F1 on the test set")
-        legend_above(figure, _line_legend(inits, weights or {}, any(e.high > e.low for _, e in drawn), alone))
+        legend_above(figure, _line_legend(inits, weights or {}, any(e.high > e.low for _, e in drawn), hollow))
         add_note(figure, note)
         return save(figure, path)
 
@@ -209,7 +213,7 @@ def _f1_limits(values: Sequence[float]) -> tuple[float, float]:
     return max(0.0, low - margin), min(1.0, high + margin)
 
 
-def _line_legend(inits: Sequence[str], weights: Weights, whiskers: bool, alone: bool) -> list[Any]:
+def _line_legend(inits: Sequence[str], weights: Weights, whiskers: bool, hollow: str) -> list[Any]:
     handles: list[Any] = []
     for init in inits:
         look = look_of(init)
@@ -220,8 +224,8 @@ def _line_legend(inits: Sequence[str], weights: Weights, whiskers: bool, alone: 
     if whiskers:
         tick: Any = {"marker": "|", "markersize": 9, "linestyle": "none"}
         handles.append(Line2D([], [], color="0.3", label="95 % CI of the mean", **tick))
-    if alone:
-        handles.append(Line2D([], [], color="0.3", marker="o", label="no CI: one run, or no spread", **HOLLOW))
+    if hollow:
+        handles.append(Line2D([], [], color="0.3", marker="o", label=hollow, **HOLLOW))
     return handles
 
 

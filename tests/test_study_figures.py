@@ -47,12 +47,12 @@ def test_figure6_says_protocols_labels_weights_and_note(tmp_path):
     ):
         assert text in svg
     assert svg.count("random weights") == 1
-    assert "one run" not in svg
+    assert "no CI" not in svg
 
 
 def test_figure6_draws_a_lone_run_hollow_and_without_whiskers(tmp_path):
     best = estimates(("random",)) | {("transfer", 0.25): (1900, 0.8, np.nan, np.nan)}
-    figure = unsaved(figure6, tmp_path / "figure6", best=best, selected={})
+    figure = unsaved(figure6, tmp_path / "figure6", best=best, selected={}, no_interval="a missing cell")
     (axes,) = figure.axes
     hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
     assert [line.get_ydata().tolist() for line in hollow] == [[0.8]]
@@ -61,7 +61,7 @@ def test_figure6_draws_a_lone_run_hollow_and_without_whiskers(tmp_path):
     assert whiskers == [pytest.approx([0.505, 0.545]), pytest.approx([0.58, 0.62])]
     bands = [path.vertices[:, 1] for band in axes.collections if band not in drawn for path in band.get_paths()]
     assert [(band.min(), band.max()) for band in bands] == [(pytest.approx(0.505), pytest.approx(0.62))]
-    assert legend_of(figure) == ["random", "transfer", "95 % CI of the mean", "no CI: one run, or no spread"]
+    assert legend_of(figure) == ["random", "transfer", "95 % CI of the mean", "no CI: a missing cell"]
     assert ticks_of(axes) == ["≈1,950\n25 %", "8,000\n100 %"]  # the arms drew 2,000 and 1,900
 
 
@@ -99,7 +99,7 @@ def test_figure6_keeps_the_labels_of_close_fractions_apart(tmp_path, fractions, 
     [
         ({}, "no mean F1 to draw"),
         ({("random", 1.0): (100, 0.5, 0.6, 0.7)}, r"figure6: \('random', 1.0\): mean 0.5 in \[0.6, 0.7\]"),
-        ({("random", 1.0): (100, 0.5, np.nan, 0.7)}, "both NaN for one run"),
+        ({("random", 1.0): (100, 0.5, np.nan, 0.7)}, "both NaN without an interval"),
         ({("random", 1.0): (100, np.nan, np.nan, np.nan)}, "give a finite mean"),
         ({("random", 1.0): (0, 0.5, 0.4, 0.6)}, "of 0 labels"),
     ],
