@@ -25,13 +25,15 @@ def figure8(
     path: Path,
     weights: Weights | None = None,
     note: str = "",
+    protocol: str = "",
 ) -> list[Path]:
     """Draw who is taken for whom at one fraction, a panel for each init (Figure 8).
 
     confusion: counts (runs, rhythms, rhythms) for each init, rows true, columns predicted. They are summed over the
     runs; colour and text are shares of a row in per cent, with the count below where there is room. A row of no record
-    stays empty. weights: per init, the borrowed weights its runs had. path: without ending. Writes path.png and
-    path.svg and returns both. ValueError if there is nothing to draw or a shape does not match.
+    stays empty. weights: per init, the borrowed weights its runs had. protocol: which epoch of a run is shown, for the
+    title. path: without ending. Writes path.png and path.svg and returns both. ValueError if there is nothing to draw
+    or a shape does not match.
     """
     n = len(rhythms)
     if not confusion or not n:
@@ -58,8 +60,10 @@ def figure8(
         grid[0, 0].set_yticks(range(n), rhythms)
         for axes in grid[:, 0]:
             axes.set_ylabel("True rhythm")
+        trained = f"Trained on {percent(fraction)} of the training records"
+        figure.suptitle(f"{protocol}\n{trained}" if protocol else trained)
         bar = figure.colorbar(image, ax=grid, location="top", shrink=0.6, aspect=40, pad=0.03)
-        bar.set_label(f"Trained on {percent(fraction)} of the training records\nShare of the true rhythm's records (%)")
+        bar.set_label("Share of the true rhythm's records (%)")
         add_note(figure, note)
         _square(figure, grid[0, 0], rows)
         return save(figure, path)

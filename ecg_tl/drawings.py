@@ -76,11 +76,13 @@ def draw_study(results: Results, folder: Path, encoders: Iterable[Path], note: s
         )
         for column in best
     }
-    figure7(per_rhythm, list(counts), [min(n_test) for n_test in counts.values()], folder / "figure7", weights, note)
+    n_test = [min(n_test) for n_test in counts.values()]
+    chosen = PROTOCOLS["selected_f1"]
+    figure7(per_rhythm, list(counts), n_test, folder / "figure7", weights, note, chosen)
     drawn(
         7,
         "F1 of every rhythm",
-        "Bars: mean over runs at the epoch chosen out of bag; dots: runs. Rare rhythms are marked.",
+        f"{chosen}. Bars: mean over runs; dots: runs. Rare rhythms are marked.",
     )
     largest = max(record.fraction for record in results.records)
     confusion = {
@@ -88,9 +90,11 @@ def draw_study(results: Results, folder: Path, encoders: Iterable[Path], note: s
         for init, fraction in per_rhythm
         if fraction == largest
     }
-    figure8(confusion, list(counts), largest, folder / "figure8", weights, note)
+    figure8(confusion, list(counts), largest, folder / "figure8", weights, note, chosen)
     drawn(
-        8, "Confusion matrices", "True rhythm by row, predicted by column, summed over runs, share of the true rhythm."
+        8,
+        "Confusion matrices",
+        f"{chosen}. True rhythm by row, predicted by column, summed over runs, share of the true rhythm.",
     )
     return drawings
 

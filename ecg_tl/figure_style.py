@@ -30,6 +30,7 @@ STYLE: Any = {
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
     "legend.fontsize": 8,
+    "legend.title_fontsize": 9,
     "legend.frameon": False,
     "legend.handlelength": 3.2,
     "lines.linewidth": 1.4,
@@ -94,14 +95,14 @@ def grid_shape(n_panels: int, widest: int = 3) -> tuple[int, int]:
     return rows, -(-n_panels // rows)
 
 
-def legend_above(figure: Figure, handles: Sequence[Any]) -> None:
-    """Put one legend over the panels, in as many columns as fit; each further row makes the figure higher."""
+def legend_above(figure: Figure, handles: Sequence[Any], title: str = "") -> None:
+    """Put one legend over the panels, in as many columns as fit; a further row and a title make the figure higher."""
     renderer: Any = FigureCanvasAgg(figure).get_renderer()
     for columns in range(len(handles), 0, -1):
-        legend = figure.legend(handles=list(handles), loc="outside upper center", ncols=columns)
+        legend = figure.legend(handles=list(handles), loc="outside upper center", ncols=columns, title=title or None)
         box = legend.get_window_extent(renderer)
         if columns == 1 or box.width <= figure.bbox.width:
-            rows = -(-len(handles) // columns)
+            rows = -(-len(handles) // columns) + bool(title)
             figure.set_figheight(figure.get_figheight() + box.height / figure.dpi * (1 - 1 / rows))
             return
         legend.remove()

@@ -100,13 +100,15 @@ def figure7(
     path: Path,
     weights: Weights | None = None,
     note: str = "",
+    protocol: str = "",
 ) -> list[Path]:
     """Draw the F1 of every rhythm, a panel for each fraction, a bar for each init, a dot for each run (Figure 7).
 
     f1: (runs, rhythms) for each (init, fraction), NaN where a run has none; support: test records of each rhythm. The
     bar is the mean. Rhythms stand from the most to the least frequent; those of fewer than FEW_RECORDS test records
-    bear a dagger on a shaded ground. weights: per init, the borrowed weights its runs had. path: without ending. Writes
-    path.png and path.svg and returns both. ValueError if there is nothing to draw or the shapes do not match.
+    bear a dagger on a shaded ground. weights: per init, the borrowed weights its runs had. protocol: which epoch of a
+    run is shown, the figure's title. path: without ending. Writes path.png and path.svg and returns both. ValueError if
+    there is nothing to draw or the shapes do not match.
     """
     if not f1 or not rhythms or len(rhythms) != len(support):
         raise ValueError(
@@ -141,7 +143,7 @@ def figure7(
         column[-1].set_xlabel("Rhythm (n: test records)")
         column[-1].set_xlim(-0.5, len(rhythms) - 0.5)
         n_runs = max(len(runs) for runs in f1.values())
-        legend_above(figure, _bar_legend(inits, weights or {}, n_runs > 1, bool(few)))
+        legend_above(figure, _bar_legend(inits, weights or {}, n_runs > 1, bool(few)), protocol)
         add_note(figure, note)
         return save(figure, path)
 

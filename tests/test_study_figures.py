@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
+from ecg_tl.drawings import draw_study
+from ecg_tl.results import read_results
 from ecg_tl.study_figures import figure6, figure7
+from ecg_tl.trial_tables import PROTOCOLS
 from tests.drawing import assert_same_bytes_twice, drawn, legend_of, unsaved
+from tests.fabricate_study import study
 
 SIX = ("random", "image", "transfer", "frozen_random", "frozen", "mine")
 
@@ -139,11 +143,13 @@ def test_figure7_marks_rhythms_of_few_test_records(tmp_path, support, marked):
         support=(90, support),
         weights={"image": ["random"]},
         note="synthetic data",
+        protocol="Epoch chosen by lot",
     )
     assert ("SAAWR†" in svg) == marked
     assert ("† fewer than 5 test records" in svg) == marked
     assert "SB†" not in svg
-    for text in ("image (random weights)", "synthetic data", "25 % of the training records", "(n=90)"):
+    said = ("image (random weights)", "synthetic data", "25 % of the training records", "(n=90)")
+    for text in (*said, "Epoch chosen by lot"):
         assert text in svg
     assert "one run" not in svg
 
@@ -171,6 +177,15 @@ def test_figure7_gives_six_inits_and_long_names_room(tmp_path):
 def test_figure7_refuses_shapes_that_do_not_match(tmp_path, f1, support, message):
     with pytest.raises(ValueError, match=message):
         figure7(f1, ("SB", "SR"), support, tmp_path / "figure7")
+
+
+def test_a_studys_figures_and_texts_say_which_epoch_they_show(tmp_path):
+    results = read_results(study(tmp_path / "s", ("random", "transfer"), fractions=(1.0,), seeds=(0, 1)))
+    shows = {drawing.path.name: drawing.shows for drawing in draw_study(results, tmp_path, [], "")}
+    for name in ("figure7", "figure8"):
+        assert f"<!-- {PROTOCOLS['selected_f1']}" in (tmp_path / f"{name}.svg").read_text()
+        assert PROTOCOLS["selected_f1"] in shows[name]
+    assert "<!-- no CI: fewer than 3 runs in the mean -->" in (tmp_path / "figure6.svg").read_text()
 
 
 def test_the_same_figures_give_the_same_bytes(tmp_path):
