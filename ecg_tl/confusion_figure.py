@@ -15,6 +15,9 @@ from matplotlib.figure import Figure
 from ecg_tl.figure_style import PAGE_INCHES, STYLE, Weights, add_note, grid_shape, new_figure, save
 from ecg_tl.trials import in_order, init_label, percent
 
+BAR_GAP_INCHES = 0.17
+"""Room between the colour bar and what stands below it."""
+
 BOXED: Any = {"axes.grid": False, "axes.spines.top": True, "axes.spines.right": True}
 
 
@@ -47,7 +50,10 @@ def figure8(
     panel = min(2.7, max(1.5, 0.42 * n), (PAGE_INCHES - 0.45 - longest) / columns - 0.12)
     upright = longest < panel / n
     with matplotlib.rc_context(STYLE | BOXED):
-        figure = new_figure(max(3.4, 0.45 + longest + columns * (panel + 0.12)), 2 + rows * (panel + longest + 1))
+        width = max(3.4, 0.45 + longest + columns * (panel + 0.12))
+        figure = new_figure(width, 2 + rows * (panel + longest + 1))
+        engine: Any = figure.get_layout_engine()
+        engine.set(h_pad=0.07)
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes in grid.flat[len(inits) :]:
             axes.set_visible(False)
@@ -62,8 +68,10 @@ def figure8(
             axes.set_ylabel("True rhythm")
         trained = f"Trained on {percent(fraction)} of the training records"
         figure.suptitle(f"{protocol}\n{trained}" if protocol else trained)
-        bar = figure.colorbar(image, ax=grid, location="top", shrink=0.6, aspect=40, pad=0.03)
-        bar.set_label("Share of the true rhythm's records (%)")
+        side = (width - 0.45 - longest) / columns - 0.12
+        height = rows * side + (rows - 1) * (0.6 + (0 if upright else longest))
+        bar = figure.colorbar(image, ax=grid, location="top", shrink=0.6, aspect=40, pad=BAR_GAP_INCHES / height)
+        bar.set_label("Share of the true rhythm's records (%)", labelpad=7)
         add_note(figure, note)
         _square(figure, grid[0, 0], rows)
         return save(figure, path)
