@@ -20,6 +20,7 @@ from ecg_tl.figure_style import (
     add_note,
     legend_above,
     look_of,
+    markers_of,
     new_figure,
     save,
 )
@@ -72,10 +73,7 @@ def figure6(
     labels_of: dict[float, set[int]] = {}
     for (_, fraction), estimate in drawn:
         labels_of.setdefault(fraction, set()).add(estimate.n_labels)
-    if any(np.isnan(estimate.low) for _, estimate in drawn):
-        hollow = f"no CI: {no_interval}" if no_interval else "no CI"
-    else:
-        hollow = ""
+    hollow = in_order(init for (init, _), estimate in drawn if np.isnan(estimate.low))
     width = PAGE_INCHES if len(panels) == 2 else PAGE_INCHES * 0.62
     with matplotlib.rc_context(STYLE):
         figure = new_figure(width, 3.2)
@@ -88,7 +86,11 @@ def figure6(
         _label_fractions(row, labels_of, width / len(panels) - 0.4)
         row[0].set_ylim(*_f1_limits([value for _, estimate in drawn for value in estimate[1:]]))
         row[0].set_ylabel("Weighted F1 on the test set")
-        legend_above(figure, _line_legend(inits, weights or {}, any(e.high > e.low for _, e in drawn), hollow))
+        handles = _line_legend(inits, weights or {}, any(e.high > e.low for _, e in drawn))
+        if hollow:
+            why = f"no CI: {no_interval}" if no_interval else "no CI"
+            handles.append(markers_of(hollow, **HOLLOW, label=why))
+        legend_above(figure, handles)
         add_note(figure, note)
         return save(figure, path)
 
@@ -215,7 +217,7 @@ def _f1_limits(values: Sequence[float]) -> tuple[float, float]:
     return max(0.0, low - margin), min(1.0, high + margin)
 
 
-def _line_legend(inits: Sequence[str], weights: Weights, whiskers: bool, hollow: str) -> list[Any]:
+def _line_legend(inits: Sequence[str], weights: Weights, whiskers: bool) -> list[Any]:
     handles: list[Any] = []
     for init in inits:
         look = look_of(init)
@@ -226,8 +228,6 @@ def _line_legend(inits: Sequence[str], weights: Weights, whiskers: bool, hollow:
     if whiskers:
         tick: Any = {"marker": "|", "markersize": 9, "linestyle": "none"}
         handles.append(Line2D([], [], color="0.3", label="95 % CI of the mean", **tick))
-    if hollow:
-        handles.append(Line2D([], [], color="0.3", marker="o", label=hollow, **HOLLOW))
     return handles
 
 

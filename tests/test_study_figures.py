@@ -5,10 +5,11 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from ecg_tl.drawings import draw_study
+from ecg_tl.figure_style import look_of
 from ecg_tl.results import read_results
 from ecg_tl.study_figures import figure6, figure7
 from ecg_tl.trial_tables import PROTOCOLS
-from tests.drawing import assert_same_bytes_twice, drawn, legend_of, unsaved
+from tests.drawing import assert_same_bytes_twice, drawn, legend_of, marks_of, unsaved
 from tests.fabricate_study import study
 
 SIX = ("random", "image", "transfer", "frozen_random", "frozen", "mine")
@@ -60,6 +61,8 @@ def test_figure6_draws_a_lone_run_hollow_and_without_whiskers(tmp_path):
     (axes,) = figure.axes
     hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
     assert [line.get_ydata().tolist() for line in hollow] == [[0.8]]
+    looks = {(look_of(init).marker, look_of(init).colour) for init in ("random", "transfer")}
+    assert marks_of(figure.legends[0]) == {*looks, ("|", "0.3")}  # no mark of the hollow ones that is not drawn
     drawn = [lines for lines in axes.collections if isinstance(lines, LineCollection)]
     whiskers = [segment[:, 1].tolist() for lines in drawn for segment in lines.get_segments()]
     assert whiskers == [pytest.approx([0.505, 0.545]), pytest.approx([0.58, 0.62])]
