@@ -31,7 +31,7 @@ from ecg_tl.rhythm_tables import table7
 from ecg_tl.store import Store, open_store
 from ecg_tl.study_comparison import table8
 from ecg_tl.study_report import every_cell, made_of, provenance_notes
-from ecg_tl.trial_tables import PROTOCOLS, has_index, table2, table3
+from ecg_tl.trial_tables import MISSING, PROTOCOLS, has_index, table2, table3
 from ecg_tl.trials import cell_name, read_trials, trials_of
 
 PAIRED_BY_NUMBER = "Pairs are trials of one seed; whether they share a training draw, the file of trials does not say."
@@ -108,7 +108,9 @@ def _write_study(study_folder: Path, folder: Path, outputs: Path, target_f1: flo
         cells=every_cell(results),
     )
     paths.append(write_report(contents, folder / "report.html"))
-    for line in [*(f"missing: {cell_name(cell)}" for cell in unfinished), *around.lost]:
+    for cell, why in unfinished.items():
+        print(f"{MISSING if why == MISSING else 'failed'}: {cell_name(cell)}")
+    for line in around.lost:
         print(line)
     return paths
 
@@ -117,7 +119,7 @@ def _unfinished(results: Results) -> dict[Cell, str]:
     """Name the cells without a record that were asked for or that the grid wants, and why each is not there."""
     done = {record.cell for record in results.records}
     wanted = dict.fromkeys([*read_asked(results.folder), *missing_cells(done)])
-    return {cell: failure_of(run_folder(results.folder, cell)) or "missing" for cell in wanted if cell not in done}
+    return {cell: failure_of(run_folder(results.folder, cell)) or MISSING for cell in wanted if cell not in done}
 
 
 def _compared(results: Results) -> dict[str, list[Comparison]]:
