@@ -21,7 +21,7 @@ from ecg_tl.waveform import FILTER, RATE_HZ, WINDOW
 FORMAT = "ecg_tl.encoder"
 CLASSIFIER_FORMAT = "ecg_tl.classifier"
 VERSION = 1
-WEIGHTS, DESCRIBED = "model.safetensors", "bundle.json"
+WEIGHTS, ONNX, DESCRIBED = "model.safetensors", "model.onnx", "bundle.json"
 
 SHIPPED = Path(__file__).parent / "pretrained"
 """Encoders that come with the package, a folder each."""
@@ -202,6 +202,8 @@ def _load(folder: Path, kind: str) -> tuple[dict[str, Any], Architecture, dict[s
     """Read and check what both kinds have: the description, the architecture it names, and the tensors."""
     how = _HOW[kind]
     described_path, weights = folder / DESCRIBED, folder / WEIGHTS
+    if (folder / ONNX).is_file() and not weights.is_file():
+        raise ValueError(f"{folder}: holds {ONNX}, which is for other programs; export with format=safetensors")
     for path in (described_path, weights):
         if not path.is_file():
             shipped = f", or encoder={'|'.join(shipped_encoders())}" if kind == FORMAT and shipped_encoders() else ""

@@ -15,6 +15,9 @@ from matplotlib.figure import Figure
 from ecg_tl.figure_style import PAGE_INCHES, STYLE, Weights, add_note, grid_shape, new_figure, save
 from ecg_tl.trials import in_order, init_label, percent
 
+BAR_GAP_INCHES = 0.17
+"""Room between the colour bar and what stands below it."""
+
 BOXED: Any = {"axes.grid": False, "axes.spines.top": True, "axes.spines.right": True}
 
 
@@ -25,13 +28,15 @@ def figure8(
     path: Path,
     weights: Weights | None = None,
     note: str = "",
+    protocol: str = "",
 ) -> list[Path]:
     """Draw who is taken for whom at one fraction, a panel for each init (Figure 8).
 
     confusion: counts (runs, rhythms, rhythms) for each init, rows true, columns predicted. They are summed over the
     runs; colour and text are shares of a row in per cent, with the count below where there is room. A row of no record
-    stays empty. weights: per init, the borrowed weights its runs had. path: without ending. Writes path.png and
-    path.svg and returns both. ValueError if there is nothing to draw or a shape does not match.
+    stays empty. weights: per init, the borrowed weights its runs had. protocol: which epoch of a run is shown, for the
+    title. path: without ending. Writes path.png and path.svg and returns both. ValueError if there is nothing to draw
+    or a shape does not match.
     """
     n = len(rhythms)
     if not confusion or not n:
@@ -45,7 +50,10 @@ def figure8(
     panel = min(2.7, max(1.5, 0.42 * n), (PAGE_INCHES - 0.45 - longest) / columns - 0.12)
     upright = longest < panel / n
     with matplotlib.rc_context(STYLE | BOXED):
-        figure = new_figure(max(3.4, 0.45 + longest + columns * (panel + 0.12)), 2 + rows * (panel + longest + 1))
+        width = max(3.4, 0.45 + longest + columns * (panel + 0.12))
+        figure = new_figure(width, 2 + rows * (panel + longest + 1))
+        engine: Any = figure.get_layout_engine()
+        engine.set(h_pad=0.07)
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes in grid.flat[len(inits) :]:
             axes.set_visible(False)
@@ -58,8 +66,12 @@ def figure8(
         grid[0, 0].set_yticks(range(n), rhythms)
         for axes in grid[:, 0]:
             axes.set_ylabel("True rhythm")
-        bar = figure.colorbar(image, ax=grid, location="top", shrink=0.6, aspect=40, pad=0.03)
-        bar.set_label(f"Trained on {percent(fraction)} of the training records\nShare of the true rhythm's records (%)")
+        trained = f"Trained on {percent(fraction)} of the training records"
+        figure.suptitle(f"{protocol}\n{trained}" if protocol else trained)
+        side = (width - 0.45 - longest) / columns - 0.12
+        height = rows * side + (rows - 1) * (0.6 + (0 if upright else longest))
+        bar = figure.colorbar(image, ax=grid, location="top", shrink=0.6, aspect=40, pad=BAR_GAP_INCHES / height)
+        bar.set_label("Share of the true rhythm's records (%)", labelpad=7)
         add_note(figure, note)
         _square(figure, grid[0, 0], rows)
         return save(figure, path)

@@ -22,7 +22,7 @@ from ecg_tl.results import Results
 from ecg_tl.rhythm_tables import support
 from ecg_tl.store import Store
 from ecg_tl.study_figures import figure6, figure7
-from ecg_tl.trial_tables import columns_of, mean_interval
+from ecg_tl.trial_tables import PROTOCOLS, Column, columns_of, mean_interval, why_no_interval
 from ecg_tl.trials import trials_of
 
 Estimates = dict[tuple[str, float], tuple[int, float, float, float]]
@@ -52,14 +52,21 @@ def draw_study(results: Results, folder: Path, encoders: Iterable[Path], note: s
         "Learning curves",
         "Test F1 after every epoch, a panel for each fraction. Lines: each init's lowest seed; bands: all its runs.",
     )
-    figure6(_estimates(results, "best_f1"), _estimates(results, "selected_f1"), folder / "figure6", weights, note)
+    best, selected = (_columns_of_runs(results, measure) for measure in PROTOCOLS)
+    figure6(
+        _estimates(results, best),
+        _estimates(results, selected),
+        folder / "figure6",
+        weights,
+        note,
+        why_no_interval([*best, *selected]),
+    )
     drawn(
         6,
         "F1 against labels",
         "Mean F1 of each init for each number of labelled records, with its 95 % interval, by both protocols.",
     )
     counts = support(results)
-    columns = columns_of(trials_of(results.records), "best_f1")
     per_rhythm = {
         (column.init, column.fraction): np.array(
             [
@@ -67,14 +74,15 @@ def draw_study(results: Results, folder: Path, encoders: Iterable[Path], note: s
                 for r in results.of(column.init, column.fraction)
             ]
         )
-        for column in columns
-        if results.of(column.init, column.fraction)
+        for column in best
     }
-    figure7(per_rhythm, list(counts), [min(n_test) for n_test in counts.values()], folder / "figure7", weights, note)
+    n_test = [min(n_test) for n_test in counts.values()]
+    chosen = PROTOCOLS["selected_f1"]
+    figure7(per_rhythm, list(counts), n_test, folder / "figure7", weights, note, chosen)
     drawn(
         7,
         "F1 of every rhythm",
-        "Bars: mean over runs at the epoch chosen out of bag; dots: runs. Rare rhythms are marked.",
+        f"{chosen}. Bars: mean over runs; dots: runs. Rare rhythms are marked.",
     )
     largest = max(record.fraction for record in results.records)
     confusion = {
@@ -82,9 +90,11 @@ def draw_study(results: Results, folder: Path, encoders: Iterable[Path], note: s
         for init, fraction in per_rhythm
         if fraction == largest
     }
-    figure8(confusion, list(counts), largest, folder / "figure8", weights, note)
+    figure8(confusion, list(counts), largest, folder / "figure8", weights, note, chosen)
     drawn(
-        8, "Confusion matrices", "True rhythm by row, predicted by column, summed over runs, share of the true rhythm."
+        8,
+        "Confusion matrices",
+        f"{chosen}. True rhythm by row, predicted by column, summed over runs, share of the true rhythm.",
     )
     return drawings
 
@@ -119,15 +129,18 @@ def draw_latent_map(encoder: Path, store: Store, features: Path, folder: Path, n
     )
 
 
-def _estimates(results: Results, measure: str) -> Estimates:
+def _columns_of_runs(results: Results, measure: str) -> list[Column]:
+    """Columns of a protocol's F1 that have a run, complete or not."""
+    columns = columns_of(trials_of(results.records), measure)
+    return [column for column in columns if results.of(column.init, column.fraction)]
+
+
+def _estimates(results: Results, columns: Iterable[Column]) -> Estimates:
     estimates: Estimates = {}
-    for column in columns_of(trials_of(results.records), measure):
-        records = results.of(column.init, column.fraction)
-        if records:
-            n_labels = round(float(np.mean([record.n_train for record in records])))
-            interval = mean_interval(column)
-            # an incomplete column has no interval, yet its runs can be seen
-            estimates[column.init, column.fraction] = (n_labels, float(column.counted.mean()), *interval[1:])
+    for column in columns:
+        n_labels = round(float(np.mean([record.n_train for record in results.of(column.init, column.fraction)])))
+        # an incomplete column has no interval, yet its runs can be seen
+        estimates[column.init, column.fraction] = (n_labels, float(column.counted.mean()), *mean_interval(column)[1:])
     return estimates
 
 

@@ -16,6 +16,7 @@ from ecg_tl.bundle import (
     CLASSIFIER_FORMAT,
     DESCRIBED,
     FORMAT,
+    ONNX,
     EncoderBundle,
     bundle_folder,
     described,
@@ -84,7 +85,7 @@ def _save_onnx(out: Path, network: Encoder | RhythmNetwork, description: dict[st
         architecture, kind, output = network.architecture, FORMAT, "latent"
     else:
         architecture, kind, output = network.encoder.architecture, CLASSIFIER_FORMAT, "logits"
-    weights = save_onnx(network, out / "model.onnx", output)
+    weights = save_onnx(network, out / ONNX, output)
     entries = described(kind, architecture, description) | {
         "onnx": {"output": output, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     }

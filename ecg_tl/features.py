@@ -38,6 +38,11 @@ def checksum(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def features_path(fixed: FixedNetwork, data_sha256: str, folder: Path) -> Path:
+    """Say where `folder` keeps what a network sees in the data set of that checksum."""
+    return folder / f"{fixed.name}-{data_sha256[:16]}.safetensors"
+
+
 def cached_features(
     fixed: FixedNetwork,
     windows: Callable[[], np.ndarray],
@@ -52,7 +57,7 @@ def cached_features(
     come from. Returns (N, columns) float32 on the CPU, computed in float32 on `device`. The network runs in evaluation
     mode, so that batch norm moves nothing.
     """
-    path = folder / f"{fixed.name}-{data_sha256[:16]}.safetensors"
+    path = features_path(fixed, data_sha256, folder)
     made_once(path, lambda: _write_features(path, fixed, windows(), device, batch_size))
     return load_file(path)["features"]
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
 
 from ecg_tl.records import write_whole
 
@@ -30,6 +32,7 @@ STYLE: Any = {
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
     "legend.fontsize": 8,
+    "legend.title_fontsize": 9,
     "legend.frameon": False,
     "legend.handlelength": 3.2,
     "lines.linewidth": 1.4,
@@ -94,17 +97,28 @@ def grid_shape(n_panels: int, widest: int = 3) -> tuple[int, int]:
     return rows, -(-n_panels // rows)
 
 
-def legend_above(figure: Figure, handles: Sequence[Any]) -> None:
-    """Put one legend over the panels, in as many columns as fit; each further row makes the figure higher."""
+def legend_above(figure: Figure, handles: Sequence[Any], title: str = "") -> None:
+    """Put one legend over the panels, in as many columns as fit; a further row and a title make the figure higher.
+
+    Handles in a tuple stand side by side under one label, that of the first.
+    """
     renderer: Any = FigureCanvasAgg(figure).get_renderer()
+    labels = [(handle[0] if isinstance(handle, tuple) else handle).get_label() for handle in handles]
+    side_by_side = {tuple: HandlerTuple(ndivide=None, pad=0)}
+    place: Any = {"loc": "outside upper center", "handler_map": side_by_side, "title": title or None}
     for columns in range(len(handles), 0, -1):
-        legend = figure.legend(handles=list(handles), loc="outside upper center", ncols=columns)
+        legend = figure.legend(list(handles), labels, ncols=columns, **place)
         box = legend.get_window_extent(renderer)
         if columns == 1 or box.width <= figure.bbox.width:
-            rows = -(-len(handles) // columns)
+            rows = -(-len(handles) // columns) + bool(title)
             figure.set_figheight(figure.get_figheight() + box.height / figure.dpi * (1 - 1 / rows))
             return
         legend.remove()
+
+
+def markers_of(inits: Iterable[str], **style: Any) -> tuple[Line2D, ...]:
+    """Give `legend_above` the markers of these inits, for one entry that speaks of all of them."""
+    return tuple(Line2D([], [], color=look.colour, marker=look.marker, **style) for look in map(look_of, inits))
 
 
 def add_note(figure: Figure, note: str) -> None:

@@ -22,6 +22,7 @@ from ecg_tl.figure_style import (
     grid_shape,
     legend_above,
     look_of,
+    markers_of,
     new_figure,
     save,
 )
@@ -185,7 +186,8 @@ def _legend(
         for init in inits
         for label in [init_label(init, weights.get(init, ()))]
     ]
-    handles.append(Line2D([], [], color="0.2", marker="o", linestyle="none", **MARKER, label="best epoch of the line"))
+    best: Any = MARKER | {"markersize": 5, "linestyle": "none", "label": "best epoch of the line"}
+    handles.append(markers_of(inits, **best))
     if len({_run(cell) for cell in curves}) > 1:
         handles.append(Patch(color="0.5", alpha=0.3, linewidth=0, label="range over the runs (line: lowest seed)"))
     return handles

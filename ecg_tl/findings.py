@@ -14,6 +14,8 @@ from ecg_tl.trials import percent
 QUESTIONS = ((REFERENCE, BASELINE), (REFERENCE, "image"), ("frozen", "frozen_random"))
 """Which of two inits is ahead is told for these; table 4 has the others."""
 SURE = 0.05
+FEWEST = 3
+"""Pairs, or splits, from which on it is said whether inits are told apart: two agree by chance too often."""
 LEVEL = 0.0005
 """A gap that three decimals print as nothing."""
 
@@ -44,7 +46,7 @@ def _told(honest: Comparison, best: Comparison | None) -> str:
         return f"{where} {ours} and {theirs} are level over {honest.n_pairs} pairs."
     ahead, behind = (ours, theirs) if gap.value > 0 else (theirs, ours)
     text = f"{where} {ahead} is ahead of {behind} by {abs(gap.value):.3f} F1"
-    if math.isnan(gap.low):
+    if math.isnan(gap.low) or honest.over_draws.n < FEWEST:
         return f"{text} in {honest.n_pairs} pair{'s' if honest.n_pairs > 1 else ''}: too few to say how sure that is."
     sign = 1 if gap.value > 0 else -1
     low, high = sorted((sign * gap.low, sign * gap.high))
@@ -71,6 +73,12 @@ def _labels(results: Results, target_f1: float | None) -> list[str]:
         return []
     n_labels, flag = per_init[REFERENCE]
     base = per_init[BASELINE]
+    largest = max(record.fraction for record in results.records)
+    if target_f1 is None and (lost := collapse_counts(results)[BASELINE, largest]):
+        return [
+            f"How many labels {REFERENCE} needs for the F1 of {BASELINE} is not told: {lost} of "
+            f"{len(results.of(BASELINE, largest))} {BASELINE} runs at {percent(largest)} collapsed."
+        ]
     if math.isnan(n_labels):
         return [f"{REFERENCE} does not reach an F1 of {target:.3f} (epoch chosen out of bag) at any fraction."]
     most = "at most " if flag else ""

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from ecg_tl import command_line
-from ecg_tl.bundle import load_classifier_bundle
+from ecg_tl.bundle import bundle_folder, load_classifier_bundle
 from ecg_tl.config import PredictConfig
 from ecg_tl.hardware import Precision, check_accelerator, choose_precision, device_name, use_threads
 from ecg_tl.predict_input import Said, Window, open_input
@@ -76,7 +76,7 @@ def main(config: PredictConfig) -> None:
     for drawn in [figure.with_name(f"{figure.name}{ending}") for ending in (".png", ".svg")] if figure else []:
         if drawn.exists():
             raise ValueError(f"figure={config.figure}: {drawn} exists; remove it or choose another figure")
-    bundle = load_classifier_bundle(Path(config.model.path))
+    bundle = load_classifier_bundle(bundle_folder(config.model.path))
     rhythms, model_lead = tuple(bundle.description["rhythms"]), str(bundle.description["lead"])
     said = Said(config.rate_hz, config.unit, config.lead, config.column, config.trust_unit)
     given = open_input(Path(config.input), said, model_lead)

@@ -27,8 +27,8 @@ from ecg_tl.sources.wfdb import WfdbIcu, WfdbRecords
 from ecg_tl.splits import stratified_split, tie
 from ecg_tl.store import Store, open_store
 
-_PLACES = ("path", "labels", "patients")
-"""Options of sources that name files; what is in those is compared by checksum."""
+_TABLES = ("labels", "patients")
+"""Options of sources that name tables, which go by their names: what is in them is compared by checksum."""
 
 
 def main(config: PrepareConfig) -> None:
@@ -69,12 +69,18 @@ def _write(config: PrepareConfig, out: Path) -> None:
 def _merge(stores: list[Store], out: Path) -> None:
     if not _done(out, {"merge": [store.content_sha256 for store in stores]}):
         print(f"{merge(stores, out):,} windows of {len(stores)} stores, written to {out}")
+        for store in stores:
+            if store.labelled:
+                print(f"note: {store.path} is labelled; its rhythms are left behind, its records are in the corpus now")
 
 
 def _write_source(config: options.SourceConfig, out: Path) -> None:
     source = _source(config)
-    named = {key for key in _PLACES if not isinstance(getattr(config, key, None), int)}  # patients may be a number
-    settings = {key: value for key, value in asdict(config).items() if key not in named}
+    settings = {
+        key: Path(value).name if key in _TABLES and isinstance(value, str) else value  # patients may be a number
+        for key, value in asdict(config).items()
+        if key != "path"
+    }
     if _done(out, settings, source):
         return
     draw: dict[str, Any] = {}

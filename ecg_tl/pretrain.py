@@ -36,6 +36,10 @@ EXAMPLES = 4
 """Held-out windows that figure 4 shows."""
 
 
+NOTHING_LEARNED = 0.95
+"""Share of what giving back nothing costs, from which on there is a warning."""
+
+
 def main(config: PretrainConfig) -> None:
     """Pretrain, or say that the same pretraining is done already."""
     check_accelerator(config.trainer.accelerator, config.trainer.devices)
@@ -183,6 +187,8 @@ def _pretrain(config: PretrainConfig, store: Store, study_folder: Path, folder: 
     if stopped:
         print(f"stopped after epoch {resume.epochs} of {config.epochs}: {stopped}")
     print(f"{folder}: SSE {test_sse:.0f} a window on held-out patients (giving back nothing costs {WINDOW})")
+    if test_sse > NOTHING_LEARNED * WINDOW:
+        print("WARNING: this encoder has learned next to nothing; train longer, or at another learning_rate")
 
 
 def _why_stopped(patience: EarlyStopping) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ecg_tl.identity import flatten
 from ecg_tl.records import Cell, fraction_name
+from ecg_tl.rows import SETTINGS
 
 _HERE = ("outputs", "logger", "trainer.threads")
 """Keys of the machine that a run was made on, which another one need not repeat."""
@@ -41,6 +43,25 @@ def train_commands(
     return commands
 
 
+def prepare_command(path: str, source: Mapping[str, Any]) -> str:
+    """Give the command of one store, with RECORDINGS for the folder that its reader has; else a comment that says why.
+
+    source: what the store says of where it is from.
+    """
+    settings = source.get(SETTINGS, {})
+    if "name" not in settings:  # merged, embedded, or made by another program
+        parts = "+".join(source["parts"]) if "parts" in source else f"{source.get('format')}, {_files(source)}"
+        return f"# {path}: made of {parts}; python -m ecg_tl.prepare info={path} tells more"
+    said = {key: value for key, value in settings.items() if key != "name" and value is not None}
+    options = [f"source.{key}={_value(value)}" for key, value in said.items()]
+    command = _command("prepare", [f"source={settings['name']}", "source.path=RECORDINGS", *options, f"out={path}"])
+    return f"{command}  # {_files(source)}"
+
+
+def _files(source: Mapping[str, Any]) -> str:
+    return f"checksum of its files {source.get('checksum')}"
+
+
 def pretrain_command(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     """Give the command of one pretraining. config: as it was resolved; defaults: of `python -m ecg_tl.pretrain`."""
     return _command("pretrain", _changed(config, defaults, ()))
@@ -64,6 +85,8 @@ def _among(key: str, names: Sequence[str]) -> bool:
 def _value(value: object) -> str:
     if value is None:
         return "null"
+    if isinstance(value, str) and re.search(r"[^\w./-]", value):
+        return f'"{value}"'  # else Hydra would take a comma for a sweep
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

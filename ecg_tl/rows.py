@@ -41,6 +41,10 @@ TELLTALE_RECORDINGS, TELLTALE_SHARE = 5, 0.9
 """So many recordings left out for one reason, and such a share of them in one rhythm: the reason tells the rhythm."""
 
 
+_NAMED = 3
+"""So many records are named for each reason; the store lists them all."""
+
+
 @dataclass(frozen=True)
 class Cut:
     """A stretch of a recording: ecg_mv (L,) at RATE_HZ from start_s on, and why it is unfit, if it is."""
@@ -247,7 +251,9 @@ def summarise(store: Store) -> str:
     lines.append(f"left out: {len(store.excluded):,}")
     for reason, count in Counter(reason for _, reason in store.excluded).most_common():
         known = ", ".join(f"{rhythm} {number:,}" for rhythm, number in sorted(per_rhythm.get(reason, {}).items()))
-        lines.append(f"  {reason} {count:,}" + (f" ({known})" if known else ""))
+        records = list(dict.fromkeys(record for record, why in store.excluded if why == reason))
+        named = ", ".join(records[:_NAMED]) + (f" and {len(records) - _NAMED:,} more" if records[_NAMED:] else "")
+        lines.append(f"  {reason} {count:,}" + (f" ({known})" if known else "") + f": {named}")
     if store.rhythm is not None:
         kept = {rhythm: int(count) for rhythm, count in zip(store.rhythms, counts, strict=True)}
         lines.extend(f"WARNING: {warning}" for warning in _warnings(kept, per_rhythm))

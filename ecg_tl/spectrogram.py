@@ -69,6 +69,13 @@ def resolve_weights(weights: str) -> Weights:
     return "imagenet"
 
 
+@cache
+def require_weights(weights: Weights) -> None:
+    """See to it that the weights can be loaded. FileNotFoundError as `googlenet_features`."""
+    if weights == "imagenet":
+        _imagenet()
+
+
 def googlenet_features(weights: Weights) -> nn.Module:
     """Build GoogLeNet without its last layer, frozen: evaluation mode, so that batch norm stays as it was trained.
 

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+FEWEST_FOR_BCA = 3
+"""Of two values the bootstrap has but three means to draw from: too few for an interval's bounds."""
+
 
 class MeanSD(NamedTuple):
     """Mean and standard deviation."""
@@ -141,11 +144,12 @@ def bca_mean(
 ) -> Interval:
     """Give the mean of (trials,) with its bias-corrected and accelerated bootstrap interval (Efron 1987).
 
-    The bounds are NaN for fewer than three values, or where there is no spread. ValueError if a value is not finite.
+    The bounds are NaN for fewer than FEWEST_FOR_BCA values, or where there is no spread. ValueError if a value is not
+    finite.
     """
     trials = _trials(values)
     mean = float(trials.mean()) if trials.size else math.nan
-    if trials.size < 3 or np.ptp(trials) == 0:
+    if trials.size < FEWEST_FOR_BCA or np.ptp(trials) == 0:
         return Interval(mean, math.nan, math.nan)
     bounds = stats.bootstrap(
         (trials,), np.mean, n_resamples=resamples, confidence_level=confidence, method="BCa", rng=generator

@@ -227,7 +227,10 @@ def open_store(path: Path) -> Store:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such store; python -m ecg_tl.prepare out={path} makes one")
+        raise FileNotFoundError(
+            f"{path}: no such store; name one that is there, or make it: python -m ecg_tl.prepare source=NAME "
+            f"source.path=RECORDINGS out={path}"
+        )
     try:
         file = h5py.File(path, "r")
     except OSError as error:

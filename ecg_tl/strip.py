@@ -11,9 +11,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ecg_tl.figure_style import PAGE_INCHES, RHYTHM_COLOURS, STYLE, add_note, new_figure, save
+from ecg_tl.waveform import RATE_HZ, WINDOW
 
 MAX_RECORDS = 12
 """More recordings than this are no figure that one can read."""
+
+HAIR = 1e-3
+"""The part of the time axis that a probability takes at least: what is shorter than a pixel may not be drawn at all."""
 
 UNUSABLE = "unusable"
 
@@ -33,30 +37,34 @@ def strip_figure(
 ) -> list[Path]:
     """Draw for each recording a row a rhythm, with a bar where it was found, and below the probability of what was.
 
-    timelines: by the recording's name. step_s: seconds that a window stands for. Rhythms that occur nowhere have no
-    row. path: without ending. Writes path.png and path.svg and returns both. ValueError if there is no recording, or
-    more than MAX_RECORDS.
+    timelines: by the recording's name. step_s: seconds from one window to the next. A bar is as long, but no longer
+    than a window: what lies between windows was not looked at and stays empty, and the time axis says so. Rhythms that
+    occur nowhere have no row. path: without ending. Writes path.png and path.svg and returns both. ValueError if there
+    is no recording, or more than MAX_RECORDS.
     """
     if not 0 < len(timelines) <= MAX_RECORDS:
         raise ValueError(f"figure: {len(timelines)} recordings, and a figure shows 1 to {MAX_RECORDS}; name fewer")
     found = {rhythm for line in timelines.values() for rhythm in line.rhythm}
     rows: list[int | None] = [index for index in range(len(rhythms)) if index in found]
     rows += [None] if None in found else []
+    shown_s = min(step_s, WINDOW / RATE_HZ)
+    apart = f"; {shown_s:g} s looked at every {step_s:g} s" if shown_s < step_s else ""
     with matplotlib.rc_context(STYLE):
         heights = [0.5 + 0.17 * len(rows), 0.6] * len(timelines)
         figure = new_figure(PAGE_INCHES, sum(heights) + 0.25 * len(timelines) + 0.4)
         panels = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         for number, (record, line) in enumerate(timelines.items()):
             strip, probability = panels[2 * number : 2 * number + 2]
-            unit_s, unit = _unit_of_time(max(line.start_s) + step_s)
-            starts, width = np.array(line.start_s) / unit_s, step_s / unit_s
+            unit_s, unit = _unit_of_time(max(line.start_s) + shown_s)
+            starts, width = np.array(line.start_s) / unit_s, shown_s / unit_s
             _draw_strip(strip, line, rows, rhythms, starts, width)
             strip.set_title(record, loc="left")
-            probability.hlines(line.probability, starts, starts + width, color="0.25", linewidth=1.2)
+            seen = max(width, HAIR * (starts.max() + width))
+            probability.hlines(line.probability, starts, starts + seen, color="0.25", linewidth=1.2)
             probability.set_ylim(0, 1.05)
             probability.set_yticks((0, 0.5, 1))
             probability.set_ylabel("probability")
-            probability.set_xlabel(f"time ({unit})")
+            probability.set_xlabel(f"time ({unit}{apart})")
             for axes in (strip, probability):
                 axes.set_xlim(0, starts.max() + width)
         add_note(figure, note)

@@ -20,6 +20,7 @@ from ecg_tl.figure_style import (
     add_note,
     legend_above,
     look_of,
+    markers_of,
     new_figure,
     save,
 )
@@ -30,7 +31,7 @@ FEW_RECORDS = 5
 
 
 class Estimate(NamedTuple):
-    """Mean F1 of one init at one fraction and its 95 % interval; low and high are NaN where there was one run."""
+    """Mean F1 of one init at one fraction and its 95 % interval; low and high are NaN where there is none."""
 
     n_labels: int
     mean: float
@@ -44,14 +45,15 @@ def figure6(
     path: Path,
     weights: Weights | None = None,
     note: str = "",
+    no_interval: str = "",
 ) -> list[Path]:
     """Draw mean F1 against the number of labelled records, one line an init, by both protocols side by side (Figure 6).
 
     best, selected: an Estimate for each (init, fraction): the best epoch on the test set, the epoch chosen out of bag;
-    one of them may be empty and then has no panel. A mean of one run has NaN bounds and is drawn hollow. Inits stand a
-    little apart so that their whiskers can be told. weights: per init, the borrowed weights its runs had. path: without
-    ending. Writes path.png and path.svg and returns both. ValueError if both are empty, or an estimate is not finite,
-    lies outside its interval or has no label.
+    one of them may be empty and then has no panel. A mean without an interval has NaN bounds and is drawn hollow;
+    no_interval: why there is none, for the legend. Inits stand a little apart so that their whiskers can be told.
+    weights: per init, the borrowed weights its runs had. path: without ending. Writes path.png and path.svg and returns
+    both. ValueError if both are empty, or an estimate is not finite, lies outside its interval or has no label.
     """
     panels = {
         title: {key: Estimate(*estimate) for key, estimate in estimates.items()}
@@ -65,13 +67,13 @@ def figure6(
         if n_labels < 1 or not np.isfinite(mean) or low > mean or high < mean or np.isfinite(low) != np.isfinite(high):
             raise ValueError(
                 f"{path}: {key}: mean {mean:g} in [{low:g}, {high:g}] of {n_labels} labels cannot be drawn; give a "
-                "finite mean between its bounds, both NaN for one run, and 1 label or more"
+                "finite mean between its bounds, both NaN without an interval, and 1 label or more"
             )
     inits = in_order(init for (init, _), _ in drawn)
     labels_of: dict[float, set[int]] = {}
     for (_, fraction), estimate in drawn:
         labels_of.setdefault(fraction, set()).add(estimate.n_labels)
-    alone = any(np.isnan(estimate.low) for _, estimate in drawn)
+    hollow = in_order(init for (init, _), estimate in drawn if np.isnan(estimate.low))
     width = PAGE_INCHES if len(panels) == 2 else PAGE_INCHES * 0.62
     with matplotlib.rc_context(STYLE):
         figure = new_figure(width, 3.2)
@@ -84,7 +86,11 @@ def figure6(
         _label_fractions(row, labels_of, width / len(panels) - 0.4)
         row[0].set_ylim(*_f1_limits([value for _, estimate in drawn for value in estimate[1:]]))
         row[0].set_ylabel("Weighted F1 on the test set")
-        legend_above(figure, _line_legend(inits, weights or {}, any(e.high > e.low for _, e in drawn), alone))
+        handles = _line_legend(inits, weights or {}, any(e.high > e.low for _, e in drawn))
+        if hollow:
+            why = f"no CI: {no_interval}" if no_interval else "no CI"
+            handles.append(markers_of(hollow, **HOLLOW, label=why))
+        legend_above(figure, handles)
         add_note(figure, note)
         return save(figure, path)
 
@@ -96,13 +102,15 @@ def figure7(
     path: Path,
     weights: Weights | None = None,
     note: str = "",
+    protocol: str = "",
 ) -> list[Path]:
     """Draw the F1 of every rhythm, a panel for each fraction, a bar for each init, a dot for each run (Figure 7).
 
     f1: (runs, rhythms) for each (init, fraction), NaN where a run has none; support: test records of each rhythm. The
     bar is the mean. Rhythms stand from the most to the least frequent; those of fewer than FEW_RECORDS test records
-    bear a dagger on a shaded ground. weights: per init, the borrowed weights its runs had. path: without ending. Writes
-    path.png and path.svg and returns both. ValueError if there is nothing to draw or the shapes do not match.
+    bear a dagger on a shaded ground. weights: per init, the borrowed weights its runs had. protocol: which epoch of a
+    run is shown, the figure's title. path: without ending. Writes path.png and path.svg and returns both. ValueError if
+    there is nothing to draw or the shapes do not match.
     """
     if not f1 or not rhythms or len(rhythms) != len(support):
         raise ValueError(
@@ -137,7 +145,7 @@ def figure7(
         column[-1].set_xlabel("Rhythm (n: test records)")
         column[-1].set_xlim(-0.5, len(rhythms) - 0.5)
         n_runs = max(len(runs) for runs in f1.values())
-        legend_above(figure, _bar_legend(inits, weights or {}, n_runs > 1, bool(few)))
+        legend_above(figure, _bar_legend(inits, weights or {}, n_runs > 1, bool(few)), protocol)
         add_note(figure, note)
         return save(figure, path)
 
@@ -209,7 +217,7 @@ def _f1_limits(values: Sequence[float]) -> tuple[float, float]:
     return max(0.0, low - margin), min(1.0, high + margin)
 
 
-def _line_legend(inits: Sequence[str], weights: Weights, whiskers: bool, alone: bool) -> list[Any]:
+def _line_legend(inits: Sequence[str], weights: Weights, whiskers: bool) -> list[Any]:
     handles: list[Any] = []
     for init in inits:
         look = look_of(init)
@@ -220,8 +228,6 @@ def _line_legend(inits: Sequence[str], weights: Weights, whiskers: bool, alone: 
     if whiskers:
         tick: Any = {"marker": "|", "markersize": 9, "linestyle": "none"}
         handles.append(Line2D([], [], color="0.3", label="95 % CI of the mean", **tick))
-    if alone:
-        handles.append(Line2D([], [], color="0.3", marker="o", label="no CI: one run, or no spread", **HOLLOW))
     return handles
 
 

@@ -34,6 +34,11 @@ def provenance_notes(records: Sequence[RunRecord]) -> list[str]:
             notes.append(f"Not one experiment: {name} differs between cells ({told}); run the older cells again.")
     if seen := sum(bool(record.test_rows_in_corpus) for record in records):
         notes.append(f"In {seen} cells the encoder was pretrained on test records; their F1 flatters it.")
+    if unknown := sum(bool(record.encoder_sha256) and record.test_rows_in_corpus is None for record in records):
+        notes.append(
+            f"In {unknown} cells it was not checked whether the encoder has seen test records, since its corpus was "
+            "not at hand; if it has, their F1 flatters it."
+        )
     return notes
 
 

@@ -24,10 +24,11 @@ class Sweep:
     unfinished: Callable[[list[Any]], dict[str, str]]
 
     def report(self, configs: list[Any]) -> None:
-        """List the cells that did not end well; SystemExit with code 1 if there are any."""
+        """List the cells that did not end well, a line a reason; SystemExit with code 1 if there are any."""
         if reasons := self.unfinished(configs):
             sys.stdout.flush()
-            lines = [f"  {name}: {reason}" for name, reason in reasons.items()]
+            names = {reason: [name for name, its in reasons.items() if its == reason] for reason in reasons.values()}
+            lines = [f"  {', '.join(of_reason)}: {reason}" for reason, of_reason in names.items()]
             print(f"error: {len(reasons)} of {len(configs)} cells failed", *lines, sep="\n", file=sys.stderr)
             raise SystemExit(1)
 

@@ -25,13 +25,13 @@ from ecg_tl.identity import read_config
 from ecg_tl.records import Cell, missing_cells, run_folder
 from ecg_tl.rendering import Table, to_markdown, write_table
 from ecg_tl.report import Contents, write_report
-from ecg_tl.reproduce import pretrain_command, train_commands
+from ecg_tl.reproduce import prepare_command, pretrain_command, train_commands
 from ecg_tl.results import Results, read_results
 from ecg_tl.rhythm_tables import table7
 from ecg_tl.store import Store, open_store
 from ecg_tl.study_comparison import table8
 from ecg_tl.study_report import every_cell, made_of, provenance_notes
-from ecg_tl.trial_tables import PROTOCOLS, has_index, table2, table3
+from ecg_tl.trial_tables import MISSING, PROTOCOLS, has_index, table2, table3
 from ecg_tl.trials import cell_name, read_trials, trials_of
 
 PAIRED_BY_NUMBER = "Pairs are trials of one seed; whether they share a training draw, the file of trials does not say."
@@ -61,10 +61,15 @@ class Surroundings:
     encoders: folders of the bundles of transfer; lost: what is gone, and what is therefore left out.
     """
 
-    labelled: dict[str, Store] = field(default_factory=dict)
+    stores: dict[str, Store] = field(default_factory=dict)
     encoders: dict[Path, dict[str, Any]] = field(default_factory=dict)
     cohorts: dict[str, Cohort] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+
+    @property
+    def labelled(self) -> list[Store]:
+        """The stores that runs were trained and tested on."""
+        return [store for store in self.stores.values() if store.labelled]
 
 
 def _write_study(study_folder: Path, folder: Path, outputs: Path, target_f1: float | None) -> list[Path]:
@@ -78,15 +83,15 @@ def _write_study(study_folder: Path, folder: Path, outputs: Path, target_f1: flo
     note = "synthetic data" if synthetic else ""
     published = published_beside(
         results.records,
-        {store.content_sha256: str(store.source.get("format", "")) for store in around.labelled.values()},
-        {store.lead for store in around.labelled.values()},
+        {store.content_sha256: str(store.source.get("format", "")) for store in around.labelled},
+        {store.lead for store in around.labelled},
     )
     found = _compared(results)
     tables = study_tables(results, found, around.cohorts, [*caveats, *notes], published, target_f1)
     paths = _write(tables, folder)
     drawings = draw_study(results, folder, around.encoders, note)
     for encoder in around.encoders:
-        for store in around.labelled.values():
+        for store in around.labelled:
             try:
                 drawings.append(draw_latent_map(encoder, store, outputs / "features", folder, note))
             except (OSError, ValueError) as error:
@@ -103,7 +108,9 @@ def _write_study(study_folder: Path, folder: Path, outputs: Path, target_f1: flo
         cells=every_cell(results),
     )
     paths.append(write_report(contents, folder / "report.html"))
-    for line in [*(f"missing: {cell_name(cell)}" for cell in unfinished), *around.lost]:
+    for cell, why in unfinished.items():
+        print(f"{MISSING if why == MISSING else 'failed'}: {cell_name(cell)}")
+    for line in around.lost:
         print(line)
     return paths
 
@@ -112,7 +119,7 @@ def _unfinished(results: Results) -> dict[Cell, str]:
     """Name the cells without a record that were asked for or that the grid wants, and why each is not there."""
     done = {record.cell for record in results.records}
     wanted = dict.fromkeys([*read_asked(results.folder), *missing_cells(done)])
-    return {cell: failure_of(run_folder(results.folder, cell)) or "missing" for cell in wanted if cell not in done}
+    return {cell: failure_of(run_folder(results.folder, cell)) or MISSING for cell in wanted if cell not in done}
 
 
 def _compared(results: Results) -> dict[str, list[Comparison]]:
@@ -176,8 +183,7 @@ def _surroundings(results: Results) -> Surroundings:
         except (OSError, ValueError) as error:
             around.lost.append(f"table 1 is without {name.lower()}: {error}")
             continue
-        if store.labelled:
-            around.labelled[str(path)] = store
+        around.stores[str(path)] = store
         around.cohorts[name if list(wanted.values()).count(name) == 1 else f"{name} {path.stem}"] = cohort_of(store)
     return around
 
@@ -186,11 +192,7 @@ def _commands(
     results: Results, around: Surroundings, missing: Sequence[Cell], study: str, target_f1: float | None
 ) -> list[str]:
     """Spell out how to make the study again, from stores that are described where they cannot be made here."""
-    lines = [
-        f"# {path}: prepared from {store.source.get('format')}, checksum of its files {store.source.get('checksum')}; "
-        f"python -m ecg_tl.prepare info={path} tells more"
-        for path, store in around.labelled.items()
-    ]
+    lines = [prepare_command(path, store.source) for path, store in around.stores.items()]
     for encoder in around.encoders:
         if not (encoder / "config.yaml").is_file():  # not pretrained here
             continue

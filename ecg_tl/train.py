@@ -21,7 +21,7 @@ from ecg_tl.config import TrainConfig
 from ecg_tl.datamodules import LabelledInputs
 from ecg_tl.embedded import synthetic_records
 from ecg_tl.failures import failure_of, noted
-from ecg_tl.features import FixedNetwork, cached_features
+from ecg_tl.features import FixedNetwork, cached_features, features_path
 from ecg_tl.hardware import (
     check_accelerator,
     choose_precision,
@@ -47,7 +47,7 @@ from ecg_tl.records import (
     write_record,
 )
 from ecg_tl.resume import LAST, Resume, WholeCheckpoints
-from ecg_tl.spectrogram import resolve_weights
+from ecg_tl.spectrogram import image_network, require_weights, resolve_weights
 from ecg_tl.splits import bootstrap
 from ecg_tl.store import Store, open_store
 from ecg_tl.sweep import Sweep
@@ -96,7 +96,8 @@ def begin(configs: list[TrainConfig], here: bool) -> None:
         bundle = None
         if config.init.name in PRETRAINED:
             bundle = bundles[_encoder(config)] = bundles.get(_encoder(config)) or load_bundle(_encoder(config))
-        _done(config, store, bundle)
+        if not _done(config, store, bundle) and config.init.name == "image":
+            _require_weights(config, store)
         cells = asked.setdefault(Path(config.outputs) / config.study, [])
         if _cell(config) in cells:
             raise ValueError(f"{_name(config)}: asked for twice; give it once, or each of the settings its own study=")
@@ -146,12 +147,23 @@ def _name(config: TrainConfig) -> str:
     return run_name(_cell(config))
 
 
+def _require_weights(config: TrainConfig, store: Store) -> None:
+    """Fetch the weights that image borrows, unless what it sees is there. FileNotFoundError as `googlenet_features`."""
+    weights = resolve_weights(config.init.weights)
+    if not features_path(image_network(weights), store.content_sha256, Path(config.outputs) / "features").is_file():
+        require_weights(weights)
+
+
 def _labelled_store(config: TrainConfig) -> Store:
     if config.data.path is None:
         return synthetic_records(Path(config.outputs) / "data", config.data.records, config.data.seed)
     store = open_store(Path(config.data.path))
     if not store.labelled:
         raise ValueError(f"data.path={store.path}: a store without rhythms; prepare one from a labelled source")
+    if len(store.rhythms) < 2:
+        raise ValueError(
+            f"data.path={store.path}: all rows are {store.rhythms[0]}; a classifier needs two rhythms or more"
+        )
     return store
 
 

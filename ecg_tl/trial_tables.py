@@ -11,7 +11,7 @@ import pandas as pd
 
 from ecg_tl.beside_paper import Published
 from ecg_tl.rendering import Block, Row, Table
-from ecg_tl.statistics import Interval, Welch, bca_mean, holm, mean_sd, welch
+from ecg_tl.statistics import FEWEST_FOR_BCA, Interval, Welch, bca_mean, holm, mean_sd, welch
 from ecg_tl.trials import in_order, init_label, percent
 
 MISSING = "missing"
@@ -62,7 +62,7 @@ def table2(trials: pd.DataFrame, notes: Sequence[str] = (), published: Published
     """
     best, selected = columns_of(trials, "best_f1"), columns_of(trials, "selected_f1")
     both = {"best_f1": best, "selected_f1": selected} if trials["selected_f1"].notna().any() else {"best_f1": best}
-    said = _notes(best)
+    said = _notes(both)
     if (gaps := _named(selected, _is_missing)) != _named(best, _is_missing) and len(both) > 1:
         said.append(f"Missing out-of-bag results: {gaps}.")
     return _trials_table(2, "Weighted F1 on the test set in every trial", both, PROTOCOLS, [*said, *notes], published)
@@ -90,7 +90,7 @@ def table3(trials: pd.DataFrame, notes: Sequence[str] = (), published: Published
     if fallen := _named(columns, lambda state: state == "never rises"):
         said.append(f"Index 0 because the curve never rises, part of the mean: {fallen}.")
     title = "Learning curve index (LCI) on the test set in every trial"
-    return _trials_table(3, title, both, _LCI_PROTOCOLS, [*_notes(columns), *said, *notes], published)
+    return _trials_table(3, title, both, _LCI_PROTOCOLS, [*_notes(both), *said, *notes], published)
 
 
 def _trials_table(
@@ -203,11 +203,28 @@ def mean_interval(column: Column) -> Interval:
     """
     if column.n_missing:
         return Interval(math.nan, math.nan, math.nan)
+    return bca_mean(_units(column)[1], np.random.default_rng(_BOOTSTRAP_SEED))
+
+
+def why_no_interval(columns: Sequence[Column]) -> str:
+    """Say what leaves columns without the bounds of `mean_interval`, each reason once; "" where all have them."""
+    reasons = []
+    for column in columns:
+        if not math.isnan(mean_interval(column).low):
+            continue
+        kind, values = _units(column)
+        few = f"fewer than {FEWEST_FOR_BCA} {kind} in the mean" if len(values) < FEWEST_FOR_BCA else "no spread"
+        reasons.append("a missing cell" if column.n_missing else few)
+    return " or ".join(sorted(set(reasons), key=reasons.index))
+
+
+def _units(column: Column) -> tuple[str, np.ndarray]:
+    """Say what is drawn again, runs or splits, and give the value of each."""
     splits = np.array([split for split, _ in column.trials])[np.isfinite(column.values)]
     values = column.counted
     if len(names := np.unique(splits)) > 1:
-        values = np.array([values[splits == name].mean() for name in names])
-    return bca_mean(values, np.random.default_rng(_BOOTSTRAP_SEED))
+        return "splits", np.array([values[splits == name].mean() for name in names])
+    return "runs", values
 
 
 def format_interval(interval: Interval, digits: int = 3) -> str:
@@ -240,7 +257,8 @@ def _test(column: Column, columns: Sequence[Column]) -> Welch:
     return welch(column.counted, reference.counted)
 
 
-def _notes(columns: Sequence[Column]) -> list[str]:
+def _notes(measures: dict[str, list[Column]]) -> list[str]:
+    columns = next(iter(measures.values()))
     notes = ["SD: of the population (ddof=0)."]
     if any(column.init == REFERENCE for column in columns):
         notes.append(
@@ -248,6 +266,8 @@ def _notes(columns: Sequence[Column]) -> list[str]:
             f"{sum(column.init != REFERENCE for column in columns)} comparisons of one protocol."
         )
     notes.append("95 % CI of the mean: BCa bootstrap over the repeats.")
+    if why := why_no_interval([column for its_columns in measures.values() for column in its_columns]):
+        notes.append(f"A dash for the CI: {why}.")
     notes.append(ONE_WORLD)
     if len({split for column in columns for split, _ in column.trials}) > 1:
         notes.append(

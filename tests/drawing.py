@@ -2,6 +2,7 @@
 
 import matplotlib
 import pytest
+from matplotlib.lines import Line2D
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -25,6 +26,12 @@ def unsaved(draw, path, **arguments):
 
 def legend_of(figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def marks_of(artist) -> set[tuple[str, str]]:
+    """Marker and colour of the points in an axes or a legend; those of ticks are numbers."""
+    points = {(line.get_marker(), line.get_color()) for line in artist.findobj(Line2D)}
+    return {(marker, colour) for marker, colour in points if isinstance(marker, str) and marker not in ("", "None")}
 
 
 def assert_same_bytes_twice(draw, folder, **arguments) -> None:

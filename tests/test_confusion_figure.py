@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,30 @@ def texts_of(axes):
 def test_row_shares_of_a_row_without_a_record_are_unknown():
     shares = row_shares(np.array([[3, 1], [0, 0]]))
     np.testing.assert_array_equal(shares, [[0.75, 0.25], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize("n_inits", [1, 3, 5])
+@pytest.mark.parametrize("n_rhythms", [3, 11])
+def test_figure8_keeps_title_scale_and_panels_apart(tmp_path, n_inits, n_rhythms):
+    inits = ("random", "image", "transfer", "frozen_random", "frozen")[:n_inits]
+    figure = unsaved(
+        figure8,
+        tmp_path / "figure8",
+        confusion={init: np.ones((1, n_rhythms, n_rhythms), int) for init in inits},
+        rhythms=[f"RHYTHM{index}" for index in range(n_rhythms)],
+        fraction=1.0,
+        protocol="Epoch chosen by lot",
+    )
+    figure.draw_without_rendering()
+    panel, bar = figure.axes[0], figure.axes[-1]
+    (title,) = [text for text in figure.texts if "training records" in text.get_text()]
+    assert title.get_text() == "Epoch chosen by lot\nTrained on 100 % of the training records"
+    stacked = [title, bar.xaxis.label, bar.get_xticklabels()[0], bar.patch, panel.title]
+    boxes = [artist.get_window_extent() for artist in stacked]
+    gaps_inches = [(above.y0 - below.y1) / figure.dpi for above, below in itertools.pairwise(boxes)]
+    assert min(gaps_inches) > 0.04
+    assert 0.1 < gaps_inches[-1] < 0.3  # the scale belongs to all panels, not to the one below it
+    assert title.get_window_extent().width < figure.bbox.width
 
 
 def test_figure8_sums_the_runs_and_leaves_empty_rows_empty(tmp_path):

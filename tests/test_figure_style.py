@@ -19,15 +19,17 @@ def test_panels_leave_as_few_empty_places_as_they_can(n_panels, shape):
 
 
 @pytest.mark.parametrize(("width_inches", "n_rows"), [(7.0, 1), (3.6, 2), (1.0, 4)])
-def test_a_legend_takes_as_many_rows_as_the_width_asks_and_adds_their_height(width_inches, n_rows):
+@pytest.mark.parametrize("title", ["", "T"])
+def test_a_legend_takes_as_many_rows_as_the_width_asks_and_adds_their_height(width_inches, n_rows, title):
     figure = new_figure(width_inches, 2.0)
-    legend_above(figure, [Line2D([], [], label=label) for label in ("random", "image", "transfer", "frozen")])
+    legend_above(figure, [Line2D([], [], label=label) for label in ("random", "image", "transfer", "frozen")], title)
     (legend,) = figure.legends
     figure.draw_without_rendering()
     tops = {round(text.get_window_extent().y1) for text in legend.get_texts()}
     assert len(tops) == n_rows
-    one_row = legend.get_window_extent().height / figure.dpi / n_rows
-    assert figure.get_figheight() == pytest.approx(2.0 + (n_rows - 1) * one_row)
+    n_lines = n_rows + len(title)
+    one_line = legend.get_window_extent().height / figure.dpi / n_lines
+    assert figure.get_figheight() == pytest.approx(2.0 + (n_lines - 1) * one_line)
     assert n_rows == 4 or legend.get_window_extent().width <= figure.bbox.width
 
 

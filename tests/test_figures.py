@@ -5,6 +5,7 @@ import pytest
 from ecg_tl.figures import example_curves, figure3, figure4, figure5
 from ecg_tl.learning_curve import learning_curve_index
 from ecg_tl.records import Cell
+from tests.drawing import legend_of, marks_of, unsaved
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -83,6 +84,14 @@ def test_figure5_says_random_weights_and_its_note(tmp_path):
 def test_figure5_with_imagenet_weights_does_not(tmp_path):
     figure5(curves_of(), tmp_path / "figure5", weights={"image": ["imagenet"]})
     assert "random weights" not in (tmp_path / "figure5.svg").read_text()
+
+
+def test_figure5_marks_best_epochs_as_its_legend_does(tmp_path):
+    figure = unsaved(figure5, tmp_path / "figure5", curves=curves_of())
+    of_legend, of_panel = marks_of(figure.legends[0]), marks_of(figure.axes[0])
+    assert len(of_legend) == 3
+    assert of_legend == of_panel
+    assert legend_of(figure)[:4] == ["random", "image", "transfer", "best epoch of the line"]
 
 
 def test_figure5_takes_an_incomplete_study(tmp_path):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from ecg_tl.comparisons import compare
@@ -56,6 +57,24 @@ def test_collapse_is_told_from_scarcity_and_random_weights_are_said(tmp_path):
 def test_one_pair_says_that_it_is_too_few(tmp_path):
     sentences, _ = told(tmp_path, inits=("random", "transfer"), fractions=(1.0,), seeds=(0,))
     assert "in 1 pair: too few to say how sure that is" in sentences[0]
+
+
+def test_two_pairs_that_agree_by_chance_tell_nothing_apart(tmp_path):
+    sentences, found = told(
+        tmp_path,
+        inits=("random", "transfer"),
+        fractions=(1.0,),
+        seeds=(0, 1),
+        share_right=lambda cell: 0.9 if cell.init == "transfer" else 0.3,
+    )
+    assert np.isfinite(found["selected_f1"][0].difference.low)
+    assert "in 2 pairs: too few to say how sure that is" in sentences[0]
+
+
+def test_labels_are_not_counted_against_runs_that_learned_nothing(tmp_path):
+    sentences, _ = told(tmp_path, collapsed={Cell("random", 1.0, 1)})
+    assert not any(sentence.startswith("For an F1 of") for sentence in sentences)
+    assert any("is not told: 1 of 3 random runs at 100 % collapsed" in sentence for sentence in sentences)
 
 
 @pytest.mark.parametrize("inits", [("random",), ("image",)])

@@ -15,14 +15,17 @@ import torch
 
 import ecg_tl
 from ecg_tl.bundle import save_bundle, save_classifier
+from ecg_tl.figure_style import STYLE
 from ecg_tl.networks import Architecture, Encoder, RhythmNetwork
 from ecg_tl.predict import predict
 from ecg_tl.predict_input import Said, Window, open_input
 from ecg_tl.sliding import windows
 from ecg_tl.sources import Signal
 from ecg_tl.store import to_units
+from ecg_tl.strip import Timeline, strip_figure
 from ecg_tl.waveform import FILTER, centre_window, normalise
 from tests.commands import refused, run
+from tests.drawing import unsaved
 from tests.fabricate import ecg_mv, labelled_store, wfdb_records, write_wfdb
 
 RHYTHMS = ["SR", "SB", "AFIB"]
@@ -259,6 +262,35 @@ def test_the_strip_figure_names_what_was_found(model: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("step_s", "length_s", "told"),
+    [(2.0, 2.0, "time (s)"), (8.192, 8.192, "time (s)"), (60.0, 8.192, "time (s; 8.192 s looked at every 60 s)")],
+)
+def test_the_strip_figure_shows_no_more_than_was_looked_at(
+    step_s: float, length_s: float, told: str, tmp_path: Path
+) -> None:
+    line = Timeline([0.0, step_s], [1, 1], [0.5, 0.75])
+    figure = unsaved(strip_figure, tmp_path / "f", timelines={"a": line}, rhythms=RHYTHMS, step_s=step_s)
+    strip, probability = figure.axes
+    bars = [path.get_extents() for path in strip.collections[0].get_paths()]
+    lines = [(start[0], end[0]) for start, end in probability.collections[0].get_segments()]
+    for drawn in ([(bar.x0, bar.x1) for bar in bars], lines):
+        np.testing.assert_allclose(drawn, [(0, length_s), (step_s, step_s + length_s)])
+    assert strip.get_xlim() == probability.get_xlim() == (0, pytest.approx(step_s + length_s))
+    assert probability.get_xlabel() == told
+
+
+def test_the_strip_figure_of_a_day_drops_no_probability(tmp_path: Path) -> None:
+    starts_s = np.arange(0, 86_400, 60.0).tolist()
+    line = Timeline(starts_s, [0] * len(starts_s), [0.5] * len(starts_s))
+    figure = unsaved(strip_figure, tmp_path / "f", timelines={"a": line}, rhythms=RHYTHMS, step_s=60.0)
+    probability = figure.axes[1]
+    figure.draw_without_rendering()
+    pixels = probability.get_window_extent().width * STYLE["savefig.dpi"] / figure.dpi
+    segments = np.array(probability.collections[0].get_segments())
+    assert np.ptp(segments[:, :, 0], axis=1).min() / np.ptp(probability.get_xlim()) * pixels >= 1
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (("input={root}/w", "lead=aVL"), "a: no lead aVL, only II; set lead"),
@@ -320,6 +352,15 @@ def test_what_is_unclear_is_refused_and_leaves_nothing(
 def test_the_folder_that_one_is_in_can_be_named(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(write_wfdb(tmp_path / "w", "a", {"II": SIGNAL_MV}, 360).parent)
     assert set(predicted(model, "input=.")["record"]) == {"a"}
+
+
+def test_what_is_no_classifier_says_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").touch()
+    refused("predict", f"model={tmp_path / 'onnx'}", f"input={tmp_path}")
+    assert "holds model.onnx, which is for other programs; export with format=safetensors" in capsys.readouterr().err
+    refused("predict", "model=ecg-tl-small", f"input={tmp_path}")
+    assert "ecg-tl-small: an encoder; load it as one" in capsys.readouterr().err
 
 
 def test_a_model_that_does_not_say_its_lead_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

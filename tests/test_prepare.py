@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.commands import refused, run
-from tests.fabricate import wfdb_records
+from tests.fabricate import icu_store, labelled_store, wfdb_records
 
 SYNTHETIC = ("source=synthetic_icu", "source.patients=3", "source.recording_s=30", "source.windows_per_patient=2")
 
@@ -62,3 +63,26 @@ def test_a_file_that_is_no_store_stays(tmp_path: Path, capsys: pytest.CaptureFix
     refused("prepare", *SYNTHETIC, f"out={out}")
     assert "notes.h5" in capsys.readouterr().err
     assert out.read_text() == "mine"
+
+
+def test_a_store_with_rhythms_is_not_the_one_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table lies among the recordings, so that the files are the same with and without it."""
+    for number in range(2):
+        ecg_mv = np.random.default_rng(number).normal(size=3000)
+        np.savetxt(tmp_path / f"r{number}.csv", ecg_mv, header="II", comments="")
+    (tmp_path / "labels.csv").write_text("record,rhythm\nr0,SR\nr1,SB\n")
+    words = ("source=csv", f"source.path={tmp_path}", "source.rate_hz=250", "source.unit=mV", "source.lead=II")
+    run("prepare", *words, f"out={tmp_path / 'a.h5'}")
+    refused("prepare", *words, "source.labels=labels.csv", f"out={tmp_path / 'a.h5'}")
+    assert "made with other settings (labels: None -> labels.csv)" in capsys.readouterr().err
+    run("prepare", *words, f"source.labels={tmp_path / 'labels.csv'}", f"out={tmp_path / 'b.h5'}")
+    run("prepare", *words, "source.labels=labels.csv", f"out={tmp_path / 'b.h5'}")
+    assert "b.h5: prepared already" in capsys.readouterr().out
+
+
+def test_a_labelled_store_in_a_merge_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelled, icu = labelled_store(tmp_path / "a.h5", records=4), icu_store(tmp_path / "b.h5", patients=2)
+    run("prepare", f"merge=[{labelled.path},{icu.path}]", f"out={tmp_path / 'c.h5'}")
+    out = capsys.readouterr().out
+    assert f"note: {labelled.path} is labelled; its rhythms are left behind" in out
+    assert out.count("note:") == 1

@@ -187,14 +187,20 @@ def test_unfit_rows_are_left_out_each_with_its_reason(tmp_path: Path) -> None:
     lines = summarise(store).splitlines()
     assert lines[0] == "2 rows of 10 s from 2 patients, lead II"
     assert lines[1] == "rhythms: SR 1, SB 1"
-    assert lines[2:4] == ["left out: 6", "  flat 2 (SB 2)"]
-    assert "  no file 1" in lines
+    assert lines[2:4] == ["left out: 6", "  flat 2 (SB 2): flat, drift"]
+    assert "  no file 1: lost" in lines
     assert lines[-1] == f"written to {store.path}"
 
 
 def excluded(reason: str, **per_rhythm: int) -> list[Exclusion]:
     names = [(rhythm, f"{reason} {rhythm} {number}") for rhythm, count in per_rhythm.items() for number in range(count)]
     return [Exclusion(name, reason, rhythm) for rhythm, name in names]
+
+
+def test_of_many_records_left_out_for_one_reason_some_are_named(tmp_path: Path) -> None:
+    lost = [Exclusion(f"r{number}", "no file") for number in (1, 1, 2, 3, 4, 5)]
+    store = prepared(Listed(*lost, labelled("good"), rhythms=("SR", "SB")), tmp_path / "out.h5")
+    assert "  no file 6: r1, r2, r3 and 2 more" in summarise(store).splitlines()
 
 
 def warnings(store: Store) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from ecg_tl.sources import Exclusion, Recording
 from ecg_tl.sources.wfdb import WfdbIcu, WfdbRecords
-from ecg_tl.sources.wfdb_signals import open_signal
+from ecg_tl.sources.wfdb_signals import find_headers, open_signal
 from tests.fabricate import ecg_mv, wfdb_icu, wfdb_records, write_wfdb
 
 
@@ -68,8 +68,16 @@ def test_records_and_table_that_disagree_are_listed(tmp_path: Path) -> None:
     table.write_text("record,rhythm\nR000,SR\nR001,\nR009,VT\n")
     source = WfdbRecords(tmp_path)
     assert left_out(source) == {"R001": "no label", "R002": "no label", "R003": "no label", "R009": "no file"}
+    assert [item.rhythm for item in source if isinstance(item, Exclusion)] == [None, None, None, "VT"]
     assert source.rhythms == ("SR",)
     assert [item.patient for item in source if isinstance(item, Recording)] == ["R000"]
+
+
+def test_a_folder_that_is_not_there_is_told_from_one_without_records(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none: no such folder; set source\.path"):
+        find_headers(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match=r"no WFDB header \(\*\.hea\) here"):
+        find_headers(tmp_path)
 
 
 def test_the_only_table_is_found_and_another_can_be_named(tmp_path: Path) -> None:

@@ -13,9 +13,12 @@ from ecg_tl.spectrogram import (
     FEATURES,
     googlenet_features,
     image_network,
+    require_weights,
     resolve_weights,
     to_images,
 )
+from tests.commands import refused
+from tests.fabricate import labelled_store
 
 MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
@@ -33,6 +36,7 @@ def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(spectrogram, "googlenet", googlenet)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     resolve_weights.cache_clear()
+    require_weights.cache_clear()
 
 
 @pytest.mark.parametrize("frequency_hz", [5.0, 17.0, 33.0])
@@ -106,3 +110,14 @@ def test_auto_falls_back_to_random_weights_and_says_so(capsys: pytest.CaptureFix
     assert resolve_weights("auto") == "random"
     assert "WARNING: image uses RANDOM weights" in capsys.readouterr().out
     assert (resolve_weights("imagenet"), resolve_weights("random")) == ("imagenet", "random")
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_a_sweep_that_wants_weights_which_are_not_there_is_refused_before_its_first_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = labelled_store(tmp_path / "s.h5", records=30)
+    words = ("-m", "init=random,image", f"data.path={store.path}", f"outputs={tmp_path / 'o'}", "study=s", "logger=csv")
+    refused("train", *words)
+    assert capsys.readouterr().err.count("googlenet-1378be20.pth: GoogLeNet's ImageNet weights are not there") == 1
+    assert not (tmp_path / "o" / "s").exists()

@@ -357,10 +357,24 @@ def test_without_an_encoder_transfer_names_the_command(
     assert not list(tmp_path.glob("s/runs/**/record.json"))
 
 
+def test_records_of_one_rhythm_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = labelled_store(tmp_path / "one.h5", records=12, rhythms=("N",))
+    refused("train", f"data.path={store.path}", "init=random", f"outputs={tmp_path / 'o'}", *TINY)
+    assert f"data.path={store.path}: all rows are N; a classifier needs two rhythms or more" in capsys.readouterr().err
+
+
+def test_an_encoder_that_has_learned_nothing_is_told(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (f"outputs={tmp_path}", "study=s", *TINY, f"corpus.path={root / 'icu.h5'}", "epochs=1")
+    run("pretrain", *words, "learning_rate=1e-9")
+    assert "WARNING: this encoder has learned next to nothing" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none.h5", "no such store; python -m ecg_tl.prepare"),
+        ("none.h5", "no such store; name one that is there, or make it: python -m ecg_tl.prepare source="),
         ("text.h5", "not an HDF5 file"),
         ("icu.h5", "without rhythms"),
     ],

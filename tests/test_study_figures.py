@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
+from ecg_tl.drawings import draw_study
+from ecg_tl.figure_style import look_of
+from ecg_tl.results import read_results
 from ecg_tl.study_figures import figure6, figure7
-from tests.drawing import assert_same_bytes_twice, drawn, legend_of, unsaved
+from ecg_tl.trial_tables import PROTOCOLS
+from tests.drawing import assert_same_bytes_twice, drawn, legend_of, marks_of, unsaved
+from tests.fabricate_study import study
 
 SIX = ("random", "image", "transfer", "frozen_random", "frozen", "mine")
 
@@ -47,21 +52,23 @@ def test_figure6_says_protocols_labels_weights_and_note(tmp_path):
     ):
         assert text in svg
     assert svg.count("random weights") == 1
-    assert "one run" not in svg
+    assert "no CI" not in svg
 
 
 def test_figure6_draws_a_lone_run_hollow_and_without_whiskers(tmp_path):
     best = estimates(("random",)) | {("transfer", 0.25): (1900, 0.8, np.nan, np.nan)}
-    figure = unsaved(figure6, tmp_path / "figure6", best=best, selected={})
+    figure = unsaved(figure6, tmp_path / "figure6", best=best, selected={}, no_interval="a missing cell")
     (axes,) = figure.axes
     hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
     assert [line.get_ydata().tolist() for line in hollow] == [[0.8]]
+    looks = {(look_of(init).marker, look_of(init).colour) for init in ("random", "transfer")}
+    assert marks_of(figure.legends[0]) == {*looks, ("|", "0.3")}  # no mark of the hollow ones that is not drawn
     drawn = [lines for lines in axes.collections if isinstance(lines, LineCollection)]
     whiskers = [segment[:, 1].tolist() for lines in drawn for segment in lines.get_segments()]
     assert whiskers == [pytest.approx([0.505, 0.545]), pytest.approx([0.58, 0.62])]
     bands = [path.vertices[:, 1] for band in axes.collections if band not in drawn for path in band.get_paths()]
     assert [(band.min(), band.max()) for band in bands] == [(pytest.approx(0.505), pytest.approx(0.62))]
-    assert legend_of(figure) == ["random", "transfer", "95 % CI of the mean", "no CI: one run, or no spread"]
+    assert legend_of(figure) == ["random", "transfer", "95 % CI of the mean", "no CI: a missing cell"]
     assert ticks_of(axes) == ["≈1,950\n25 %", "8,000\n100 %"]  # the arms drew 2,000 and 1,900
 
 
@@ -99,7 +106,7 @@ def test_figure6_keeps_the_labels_of_close_fractions_apart(tmp_path, fractions, 
     [
         ({}, "no mean F1 to draw"),
         ({("random", 1.0): (100, 0.5, 0.6, 0.7)}, r"figure6: \('random', 1.0\): mean 0.5 in \[0.6, 0.7\]"),
-        ({("random", 1.0): (100, 0.5, np.nan, 0.7)}, "both NaN for one run"),
+        ({("random", 1.0): (100, 0.5, np.nan, 0.7)}, "both NaN without an interval"),
         ({("random", 1.0): (100, np.nan, np.nan, np.nan)}, "give a finite mean"),
         ({("random", 1.0): (0, 0.5, 0.4, 0.6)}, "of 0 labels"),
     ],
@@ -139,11 +146,13 @@ def test_figure7_marks_rhythms_of_few_test_records(tmp_path, support, marked):
         support=(90, support),
         weights={"image": ["random"]},
         note="synthetic data",
+        protocol="Epoch chosen by lot",
     )
     assert ("SAAWR†" in svg) == marked
     assert ("† fewer than 5 test records" in svg) == marked
     assert "SB†" not in svg
-    for text in ("image (random weights)", "synthetic data", "25 % of the training records", "(n=90)"):
+    said = ("image (random weights)", "synthetic data", "25 % of the training records", "(n=90)")
+    for text in (*said, "Epoch chosen by lot"):
         assert text in svg
     assert "one run" not in svg
 
@@ -171,6 +180,15 @@ def test_figure7_gives_six_inits_and_long_names_room(tmp_path):
 def test_figure7_refuses_shapes_that_do_not_match(tmp_path, f1, support, message):
     with pytest.raises(ValueError, match=message):
         figure7(f1, ("SB", "SR"), support, tmp_path / "figure7")
+
+
+def test_a_studys_figures_and_texts_say_which_epoch_they_show(tmp_path):
+    results = read_results(study(tmp_path / "s", ("random", "transfer"), fractions=(1.0,), seeds=(0, 1)))
+    shows = {drawing.path.name: drawing.shows for drawing in draw_study(results, tmp_path, [], "")}
+    for name in ("figure7", "figure8"):
+        assert f"<!-- {PROTOCOLS['selected_f1']}" in (tmp_path / f"{name}.svg").read_text()
+        assert PROTOCOLS["selected_f1"] in shows[name]
+    assert "<!-- no CI: fewer than 3 runs in the mean -->" in (tmp_path / "figure6.svg").read_text()
 
 
 def test_the_same_figures_give_the_same_bytes(tmp_path):

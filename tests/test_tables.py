@@ -208,6 +208,7 @@ class TestTable2:
         assert column(table, "100 %", "random")[5] == "–"
         assert column(table, "25 %", "random")[5] not in ("–", "")
         assert "transfer at 100 % seed 2; image at 25 % seed 1" in notes(table)
+        assert "A dash for the CI: a missing cell" in notes(table)
         assert math.isnan(number(table, 0.25, "image", "mean", "best_f1"))
         assert number(table, 0.25, "image", "n", "best_f1") == 2
 
@@ -246,6 +247,27 @@ class TestTable2:
         table = table2(trials_of(records_of_grid(n_seeds=1)))
         assert column(table, "100 %", "random")[-1] == "–"
 
+    @pytest.mark.parametrize(
+        ("n_seeds", "changes", "why"),
+        [
+            (1, {}, "fewer than 3 runs in the mean"),
+            (2, {}, "fewer than 3 runs in the mean"),
+            (3, {}, None),
+            (3, {"selected_f1": 0.5}, "no spread"),  # of the second protocol alone
+        ],
+    )
+    def test_the_notes_say_why_a_mean_has_no_interval(self, n_seeds, changes, why):
+        grid = records_of_grid(n_seeds=n_seeds)
+        records = [dataclasses.replace(r, **{"selected_f1": r.best_f1, **changes}) for r in grid]
+        table = table2(trials_of(records))
+        intervals = [text for name, *texts in table.rows if name == "95 % CI of the mean" for text in texts]
+        assert ("–" in intervals) == bool(why)
+        assert [note for note in table.notes if "dash" in note] == ([f"A dash for the CI: {why}."] if why else [])
+
+    def test_of_several_splits_it_is_splits_that_are_too_few(self):
+        records = [r for split in (0, 1) for r in records_of_grid(split_seed=split)]
+        assert "A dash for the CI: fewer than 3 splits in the mean." in table2(trials_of(records)).notes
+
     def test_the_order_of_the_trials_does_not_matter(self):
         trials = trials_of(records_of_grid())
         shuffled = trials.sample(frac=1, random_state=np.random.RandomState(1))
@@ -270,6 +292,8 @@ class TestTable3:
         shown = column(table, "100 %", "random")
         assert shown[1] == flag
         assert shown[3] == "2.500 ± 1.500 (n=2)"  # of 1 and 4
+        assert shown[4] == "–"
+        assert "A dash for the CI: fewer than 3 runs in the mean." in notes(table)
         assert f"random at 100 % seed 1 ({flag})" in notes(table)
         assert "issing" not in notes(table)
 
@@ -376,6 +400,12 @@ class TestProvenance:
             "encoder_sha256",
             "epochs",
         ]
+
+    def test_an_encoder_whose_corpus_was_not_at_hand_is_said(self):
+        rhythms = [str(i) for i in range(11)]
+        records = [record_of(rhythms=rhythms, encoder_sha256="a" * 64, test_rows_in_corpus=rows) for rows in (None, 0)]
+        (note,) = provenance_notes(records)
+        assert note.startswith("In 1 cells it was not checked whether the encoder has seen test records")
 
 
 class TestRendering:

@@ -43,7 +43,7 @@ class WfdbRecords:
         for name in sorted(self._headers.keys() - self._labelled.keys()):
             yield Exclusion(name, "no label")
         for name in sorted(self._table.keys() - self._headers.keys()):
-            yield Exclusion(name, "no file")
+            yield Exclusion(name, "no file", self._table[name]["rhythm"] or None)
 
     def provenance(self) -> dict[str, Any]:
         """Say format, files and checksum, over headers, signals and table."""

@@ -31,7 +31,8 @@ def find_headers(folder: Path) -> dict[str, Path]:
             segments.update(path.parent / line.split()[0] for line in rest)
     headers = {name: path for name, path in headers.items() if path not in segments}
     if not headers:
-        raise FileNotFoundError(f"{folder}: no WFDB header (*.hea) here; set source.path to the records")
+        what = "no WFDB header (*.hea) here" if folder.is_dir() else "no such folder"
+        raise FileNotFoundError(f"{folder}: {what}; set source.path to the records")
     return headers
 
 
