@@ -28,8 +28,7 @@ def starting_network(
         network = RhythmNetwork(Encoder(architecture), head, rhythms)
     if init in PRETRAINED:
         assert bundle is not None, f"{init} starts from a bundle"
-        if bundle.architecture != architecture:
-            raise ValueError(_mismatch(bundle, architecture))
+        check_architecture(bundle, architecture)
         network.encoder.load_state_dict(bundle.encoder_state)
     return network
 
@@ -63,10 +62,12 @@ def classifier_network(
     return trained, FixedNetwork(name, trained.in_features, lambda: network)
 
 
-def _mismatch(bundle: EncoderBundle, architecture: Architecture) -> str:
+def check_architecture(bundle: EncoderBundle, architecture: Architecture) -> None:
+    """Refuse a bundle of another architecture. ValueError names what differs."""
     theirs, ours = vars(bundle.architecture), vars(architecture)
-    name = next(name for name in theirs if theirs[name] != ours[name])
-    return (
-        f"{bundle.folder}: this encoder has {name}={theirs[name]} and model.{name}={ours[name]} was asked for; "
-        f"use model.{name}={theirs[name]}, or pretrain one"
-    )
+    for name in theirs:
+        if theirs[name] != ours[name]:
+            raise ValueError(
+                f"{bundle.folder}: this encoder has {name}={theirs[name]} and model.{name}={ours[name]} was asked for; "
+                f"use model.{name}={theirs[name]}, or pretrain one"
+            )

@@ -31,7 +31,7 @@ from ecg_tl.hardware import (
     versions,
 )
 from ecg_tl.identity import fingerprint, read_config, refuse_change, replacing, settings_of, write_config
-from ecg_tl.initialise import PRETRAINED, classifier_network
+from ecg_tl.initialise import PRETRAINED, check_architecture, classifier_network
 from ecg_tl.labelled import labelled_groups, labelled_split, labelled_windows, note_lead, rows_in_corpus
 from ecg_tl.locks import held, is_held
 from ecg_tl.modules import RhythmClassifier
@@ -67,15 +67,15 @@ def main(config: TrainConfig) -> None:
         (folder / "checkpoints" / LAST).unlink(missing_ok=True)
         print(f"{_name(config)}: done already, best F1 {done.best_f1:.3f}; skipped", flush=True)
         return
+    if not command_line.in_sweep():  # what is refused leaves nothing; of a sweep's cell its folder says why
+        _refuse(config, store, bundle)
     with held(folder) as mine:
         if not mine or _done(config, store, bundle):
             print(f"{_name(config)}: another process is at it; skipped", flush=True)
             return
         aside = study_folder / "replaced" / _name(config)
         with noted(folder), replacing(folder, aside, again=(folder / "record.json").is_file()):
-            if bundle:
-                note_lead(bundle.folder, str(bundle.description["lead"]), store.lead)
-            overlap = _refuse_overlap(config, store, bundle) if bundle else None
+            overlap = _refuse(config, store, bundle)
             _train(config, store, bundle, overlap, study_folder, folder)
 
 
@@ -91,11 +91,12 @@ def begin(configs: list[TrainConfig], here: bool) -> None:
     for config in configs:
         if here:
             check_accelerator(config.trainer.accelerator)
-        source = (config.outputs, config.data.path, config.data.records, config.data.seed)
-        store = stores[source] = stores.get(source) or _labelled_store(config)
         bundle = None
         if config.init.name in PRETRAINED:
             bundle = bundles[_encoder(config)] = bundles.get(_encoder(config)) or load_bundle(_encoder(config))
+            check_architecture(bundle, _architecture(config))
+        source = (config.outputs, config.data.path, config.data.records, config.data.seed)
+        store = stores[source] = stores.get(source) or _labelled_store(config)
         if not _done(config, store, bundle) and config.init.name == "image":
             _require_weights(config, store)
         cells = asked.setdefault(Path(config.outputs) / config.study, [])
@@ -143,6 +144,10 @@ def _encoder(config: TrainConfig) -> Path:
     return bundle_folder(config.encoder) if config.encoder else Path(config.outputs) / config.study / "encoder"
 
 
+def _architecture(config: TrainConfig) -> Architecture:
+    return Architecture(**{key: getattr(config.model, key) for key in Architecture.__dataclass_fields__})
+
+
 def _name(config: TrainConfig) -> str:
     return run_name(_cell(config))
 
@@ -178,9 +183,8 @@ def _train(
     began_s = time.perf_counter()
     lightning.seed_everything(config.seed, verbose=False)
     weights = resolve_weights(config.init.weights) if config.init.name == "image" else None
-    architecture = Architecture(**{key: getattr(config.model, key) for key in Architecture.__dataclass_fields__})
     network, fixed = classifier_network(
-        config.init.name, architecture, config.model.head, len(store.rhythms), config.seed, bundle, weights
+        config.init.name, _architecture(config), config.model.head, len(store.rhythms), config.seed, bundle, weights
     )
     data = _inputs(config, store, fixed)
     curve = LearningCurve()
@@ -310,6 +314,17 @@ def _inputs(config: TrainConfig, store: Store, fixed: FixedNetwork | None) -> La
     split = labelled_split(store, features, config.data.test_fraction, config.split_seed)
     draw = bootstrap(*split, labelled_groups(store, features), config.fraction, config.seed, every)
     return LabelledInputs(inputs, torch.from_numpy(store.rhythm.astype(np.int64)), draw, config.batch_size, config.seed)
+
+
+def _refuse(config: TrainConfig, store: Store, bundle: EncoderBundle | None) -> int | None:
+    """Refuse an encoder or weights that the cell cannot begin with; gives the overlap as `_refuse_overlap`."""
+    if config.init.name == "image" and config.init.weights == "imagenet":  # auto takes others
+        _require_weights(config, store)
+    if bundle is None:
+        return None
+    check_architecture(bundle, _architecture(config))
+    note_lead(bundle.folder, str(bundle.description["lead"]), store.lead)
+    return _refuse_overlap(config, store, bundle)
 
 
 def _refuse_overlap(config: TrainConfig, store: Store, bundle: EncoderBundle) -> int | None:

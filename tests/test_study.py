@@ -357,6 +357,27 @@ def test_without_an_encoder_transfer_names_the_command(
     assert not list(tmp_path.glob("s/runs/**/record.json"))
 
 
+@pytest.mark.parametrize("sweep", [(), ("-m",)])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("encoder=ecg-tl-smal",), "ecg-tl-smal/bundle.json: no pretrained encoder there"),
+        (("encoder=ecg-tl-small",), "this encoder has width=16 and model.width=2 was asked for"),
+    ],
+)
+def test_an_encoder_that_is_refused_leaves_nothing(
+    words: tuple[str, ...],
+    message: str,
+    sweep: tuple[str, ...],
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refused("train", *sweep, *cell(root, *words), f"outputs={tmp_path}")
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_records_of_one_rhythm_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = labelled_store(tmp_path / "one.h5", records=12, rhythms=("N",))
     refused("train", f"data.path={store.path}", "init=random", f"outputs={tmp_path / 'o'}", *TINY)
@@ -411,6 +432,7 @@ def test_an_encoder_that_has_seen_the_test_records_is_refused_unless_allowed(
     run("pretrain", outputs, "study=s", *TINY, f"corpus.path={tmp_path / 'seen.h5'}", "epochs=1")
     refused("train", *cell(root), outputs)
     assert "encoder: pretrained on 12 of the 12 test records" in capsys.readouterr().err
+    assert not (tmp_path / "s" / "runs").exists()
     run("train", *cell(root), outputs, "allow_overlap=true")
     (record,) = read_records(tmp_path / "s")
     assert record.test_rows_in_corpus == 12
