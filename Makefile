@@ -1,13 +1,18 @@
 # make tables: the whole demo study.  make status: how far it is.  make test, make lint: what has to pass.
 # make bench: how fast it all is, a quarter of an hour.
 # make wandb-sync: send what was tracked offline to Weights & Biases (STUDY=outputs/NAME for another study).
+# make install: the environment alone.
 # make clean: take away the environment and the caches; results in outputs/ stay.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m ecg_tl
 STUDY := outputs/demo
 
-.PHONY: install tables status wandb-sync bench test lint clean
+.PHONY: help install tables status wandb-sync bench test lint clean
+
+# the comments above
+help:
+	@sed -n '/^#/!q;s/^# //p' Makefile
 
 install: .venv/installed
 
