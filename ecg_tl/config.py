@@ -32,7 +32,10 @@ class PrepareConfig:
         if self.merge is not None and self.out is None:
             raise ValueError("merge: give out=FILE.h5 for what comes out of it")
         if sum(value is not None for value in (self.out, self.raw, self.info, self.audit)) != 1:
-            raise ValueError("out: give exactly one of out=FILE.h5, raw=FILE.h5, info=FILE.h5 and audit=[A.h5,B.h5]")
+            raise ValueError(
+                "out: give exactly one of out=FILE.h5 (of source=NAME, or merge=[A.h5,B.h5] with it), raw=FILE.h5, "
+                "info=FILE.h5 and audit=[A.h5,B.h5]"
+            )
         for key, path in (("out", self.out), ("raw", self.raw)):
             if path is not None and not path.endswith((".h5", ".hdf5")):
                 raise ValueError(f"{key}={path}: an HDF5 file; let its name end with .h5")

@@ -78,6 +78,7 @@ REFUSED = {
     ("pretrain", "schedule=cosine"): "schedule=cosine: not one of one_cycle, constant",
     ("prepare", "source=wfdb", "out=a.h5"): "source.path: has no default; give source.path=VALUE",
     ("prepare", "source=wfdb", "source.path=x"): "out: give exactly one of out=FILE.h5",
+    ("prepare",): "out=FILE.h5 (of source=NAME, or merge=[A.h5,B.h5] with it), raw=FILE.h5, info=FILE.h5 and audit=",
     ("prepare", "out=a.csv"): "out=a.csv: an HDF5 file",
     ("prepare", "source=wfdb", "source.path=x", "out=a.h5", "source.leed=II"): "did you mean source.lead?",
     (
