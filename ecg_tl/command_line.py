@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 import hydra
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ecg_tl.config import register
 from ecg_tl.failures import in_a_line
-from ecg_tl.overrides import CONF, check_overrides, known_keys, sweep_configs
+from ecg_tl.overrides import CONF, check_overrides, known_keys, sweep_configs, told_nothing
 from ecg_tl.sweep import Sweep
 from ecg_tl.usage import usage
 
@@ -47,7 +47,7 @@ def run(entry: str, task: Callable[[Any], None], sweep: Sweep | None = None, joi
     `| head`, the command ends without a word, exit code 1. With `sweep`, a cell that fails does not stop the others:
     they are listed at the end, with exit code 1. --help shows what the entry takes.
     """
-    sys.argv[1:] = [_quoted(_in_full(entry, word), joined) for word in sys.argv[1:]]
+    sys.argv[1:] = [_as_one_value(_in_full(entry, word), joined) for word in sys.argv[1:]]
     try:
         _run(entry, task, sweep)
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -58,7 +58,7 @@ def run(entry: str, task: Callable[[Any], None], sweep: Sweep | None = None, joi
         raise SystemExit(143 if terminated else 130) from None
 
 
-def _quoted(word: str, joined: tuple[str, ...]) -> str:
+def _as_one_value(word: str, joined: tuple[str, ...]) -> str:
     key, equals, value = word.partition("=")
     return f"{key}='{value}'" if equals and key in joined and re.fullmatch(r"[\w.-]+(,[\w.-]+)+", value) else word
 
@@ -68,8 +68,7 @@ def defaults(entry: str) -> dict[str, Any]:
     register()
     within = GlobalHydra.instance().is_initialized()
     with nullcontext() if within else initialize_config_dir(str(CONF), version_base="1.3"):
-        values: Any = OmegaConf.to_container(compose(entry), resolve=False)
-    return values
+        return told_nothing(entry)[0]
 
 
 def in_sweep() -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,16 +130,18 @@ def test_a_store_gives_what_the_model_gives(model: Path, tmp_path: Path) -> None
 
 
 def test_batches_side_by_side_keep_their_order_and_are_not_read_far_ahead() -> None:
-    """The one network, made slow for the first batch, so that a later one is done before it."""
+    """The first batch waits for a later one to be done."""
     read: list[int] = []
     finished: list[int] = []
+    later = threading.Event()
 
     class First(torch.nn.Module):
         def forward(self, windows: torch.Tensor) -> torch.Tensor:
             number = len(windows)
             if number == 1:
-                time.sleep(0.5)
+                later.wait(10)
             finished.append(number)
+            later.set()
             return torch.eye(4)[number - 1].repeat(number, 1) * 50
 
     def given() -> Iterator[Window]:
