@@ -14,7 +14,8 @@ from ecg_tl.rendering import Block, Row, Table
 from ecg_tl.resampling import f1_interval
 from ecg_tl.results import predictions_by_split
 from ecg_tl.statistics import Interval, Paired, Welch, hedges_g, holm, paired, welch
-from ecg_tl.trial_tables import ONE_WORLD, PROTOCOLS, REFERENCE, Column, columns_of, format_p
+from ecg_tl.trial_columns import PROTOCOLS, REFERENCE, Column, columns_of
+from ecg_tl.trial_tables import ONE_WORLD, format_p
 from ecg_tl.trials import percent
 
 VERSUS = " − "

@@ -22,7 +22,7 @@ from ecg_tl.learning_curve import (
 from ecg_tl.rendering import Block, Row, Table
 from ecg_tl.results import Results
 from ecg_tl.statistics import mean_sd
-from ecg_tl.trial_tables import MISSING, PROTOCOLS, columns_of
+from ecg_tl.trial_columns import MISSING, PROTOCOLS, columns_of
 from ecg_tl.trials import percent, trials_of
 
 BASELINE = "random"

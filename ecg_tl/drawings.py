@@ -22,7 +22,7 @@ from ecg_tl.results import Results
 from ecg_tl.rhythm_tables import support
 from ecg_tl.store import Store
 from ecg_tl.study_figures import figure6, figure7
-from ecg_tl.trial_tables import PROTOCOLS, Column, columns_of, mean_interval, why_no_interval
+from ecg_tl.trial_columns import PROTOCOLS, Column, columns_of, mean_interval, why_no_interval
 from ecg_tl.trials import trials_of
 
 Estimates = dict[tuple[str, float], tuple[int, float, float, float]]

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from ecg_tl.comparisons import VERSUS, Comparison
 from ecg_tl.curve_tables import BASELINE, collapse_counts, needed
 from ecg_tl.results import Results
-from ecg_tl.trial_tables import REFERENCE, format_p
+from ecg_tl.trial_columns import REFERENCE
+from ecg_tl.trial_tables import format_p
 from ecg_tl.trials import percent
 
 QUESTIONS = ((REFERENCE, BASELINE), (REFERENCE, "image"), ("frozen", "frozen_random"))

@@ -11,7 +11,7 @@ from ecg_tl.rendering import Block, Row, Table
 from ecg_tl.results import Results
 from ecg_tl.statistics import mean_sd
 from ecg_tl.study_figures import FEW_RECORDS
-from ecg_tl.trial_tables import PROTOCOLS, Column, columns_of
+from ecg_tl.trial_columns import PROTOCOLS, Column, columns_of
 from ecg_tl.trials import percent, trials_of
 
 _FIELDS = {

@@ -12,7 +12,8 @@ from ecg_tl.identity import settings_of
 from ecg_tl.rendering import Block, Row, Table
 from ecg_tl.results import Results
 from ecg_tl.statistics import holm, mean_sd, paired, welch
-from ecg_tl.trial_tables import ONE_WORLD, PROTOCOLS, Column, columns_of, format_p
+from ecg_tl.trial_columns import PROTOCOLS, Column, columns_of
+from ecg_tl.trial_tables import ONE_WORLD, format_p
 from ecg_tl.trials import percent, trials_of
 
 

@@ -11,7 +11,8 @@ from ecg_tl.cohorts import PAPER_RHYTHMS, classes_note
 from ecg_tl.records import RunRecord, fraction_name, run_name
 from ecg_tl.resampling import f1_interval
 from ecg_tl.results import Results, predictions_by_split
-from ecg_tl.trial_tables import REFERENCE, format_interval
+from ecg_tl.trial_columns import REFERENCE
+from ecg_tl.trial_tables import format_interval
 
 
 def provenance_notes(records: Sequence[RunRecord]) -> list[str]:

@@ -31,7 +31,8 @@ from ecg_tl.rhythm_tables import table7
 from ecg_tl.store import Store, open_store
 from ecg_tl.study_comparison import table8
 from ecg_tl.study_report import every_cell, made_of, provenance_notes
-from ecg_tl.trial_tables import MISSING, PROTOCOLS, has_index, table2, table3
+from ecg_tl.trial_columns import MISSING, PROTOCOLS, has_index
+from ecg_tl.trial_tables import table2, table3
 from ecg_tl.trials import cell_name, read_trials, trials_of
 
 PAIRED_BY_NUMBER = "Pairs are trials of one seed; whether they share a training draw, the file of trials does not say."

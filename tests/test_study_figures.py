@@ -8,7 +8,7 @@ from ecg_tl.drawings import draw_study
 from ecg_tl.figure_style import look_of
 from ecg_tl.results import read_results
 from ecg_tl.study_figures import figure6, figure7
-from ecg_tl.trial_tables import PROTOCOLS
+from ecg_tl.trial_columns import PROTOCOLS
 from tests.drawing import assert_same_bytes_twice, drawn, legend_of, marks_of, unsaved
 from tests.fabricate_study import study
 
