@@ -85,6 +85,23 @@ def rows_in_corpus(bundle: EncoderBundle, store: Store, rows: np.ndarray, kept: 
     return None if found is None else rows[np.isin(rows, found)]
 
 
+def refuse_overlap(bundle: EncoderBundle, store: Store, test: np.ndarray, kept: Path, *, allow: bool) -> int | None:
+    """Count the test rows that the encoder was pretrained on; None, with a note, if its corpus is not at hand.
+
+    ValueError if there are any and they are not allowed.
+    """
+    found = rows_in_corpus(bundle, store, test, kept)
+    if found is None:
+        return None
+    if len(found) and not allow:
+        named = ", ".join(store.record[found[:3]])
+        raise ValueError(
+            f"{bundle.folder}: pretrained on {len(found)} of the {len(test)} test records ({named}...); "
+            f"pretrain without them, or give allow_overlap=true, which the record will say"
+        )
+    return len(found)
+
+
 @lru_cache(maxsize=4)
 def _overlap(encoder: Path, corpus_sha256: str, path: Path, content_sha256: str, kept: Path) -> np.ndarray | None:
     found = kept / f"overlap-1-{corpus_sha256[:16]}-{content_sha256[:16]}.npy"

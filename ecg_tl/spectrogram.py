@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import GoogLeNet, GoogLeNet_Weights, googlenet
 
-from ecg_tl.features import FixedNetwork
+from ecg_tl.features import FixedNetwork, features_path
 from ecg_tl.waveform import RATE_HZ
 
 Weights = Literal["imagenet", "random"]
@@ -69,13 +69,6 @@ def resolve_weights(weights: str) -> Weights:
     return "imagenet"
 
 
-@cache
-def require_weights(weights: Weights) -> None:
-    """See to it that the weights can be loaded. FileNotFoundError as `googlenet_features`."""
-    if weights == "imagenet":
-        _imagenet()
-
-
 def googlenet_features(weights: Weights) -> nn.Module:
     """Build GoogLeNet without its last layer, frozen: evaluation mode, so that batch norm stays as it was trained.
 
@@ -106,6 +99,15 @@ def image_network(weights: Weights) -> FixedNetwork:
         return nn.Sequential(_Images(), googlenet_features(weights).to(memory_format=torch.channels_last))
 
     return FixedNetwork(f"googlenet-{weights}-{_RECIPE}", FEATURES, build)
+
+
+def require_image_features(weights: Weights, data_sha256: str, kept: Path) -> None:
+    """See to it that the features of a data set are in the folder `kept`, or that what computes them is to be had.
+
+    FileNotFoundError as `googlenet_features`.
+    """
+    if weights == "imagenet" and not features_path(image_network(weights), data_sha256, kept).is_file():
+        _imagenet()
 
 
 def _imagenet_folder() -> Path:

@@ -21,7 +21,7 @@ from ecg_tl.config import TrainConfig
 from ecg_tl.datamodules import LabelledInputs
 from ecg_tl.embedded import synthetic_records
 from ecg_tl.failures import failure_of, noted
-from ecg_tl.features import FixedNetwork, cached_features, features_path
+from ecg_tl.features import FixedNetwork, cached_features
 from ecg_tl.hardware import (
     check_accelerator,
     choose_precision,
@@ -32,7 +32,7 @@ from ecg_tl.hardware import (
 )
 from ecg_tl.identity import fingerprint, read_config, refuse_change, replacing, settings_of, write_config
 from ecg_tl.initialise import PRETRAINED, check_architecture, classifier_network
-from ecg_tl.labelled import labelled_groups, labelled_split, labelled_windows, note_lead, rows_in_corpus
+from ecg_tl.labelled import labelled_groups, labelled_split, labelled_windows, note_lead, refuse_overlap
 from ecg_tl.locks import held, is_held
 from ecg_tl.modules import RhythmClassifier
 from ecg_tl.networks import Architecture
@@ -47,7 +47,7 @@ from ecg_tl.records import (
     write_record,
 )
 from ecg_tl.resume import LAST, Resume, WholeCheckpoints
-from ecg_tl.spectrogram import image_network, require_weights, resolve_weights
+from ecg_tl.spectrogram import require_image_features, resolve_weights
 from ecg_tl.splits import bootstrap
 from ecg_tl.store import Store, open_store
 from ecg_tl.sweep import Sweep
@@ -98,7 +98,8 @@ def begin(configs: list[TrainConfig], here: bool) -> None:
         source = (config.outputs, config.data.path, config.data.records, config.data.seed)
         store = stores[source] = stores.get(source) or _labelled_store(config)
         if not _done(config, store, bundle) and config.init.name == "image":
-            _require_weights(config, store)
+            weights = resolve_weights(config.init.weights)
+            require_image_features(weights, store.content_sha256, Path(config.outputs) / "features")
         cells = asked.setdefault(Path(config.outputs) / config.study, [])
         if _cell(config) in cells:
             raise ValueError(f"{_name(config)}: asked for twice; give it once, or each of the settings its own study=")
@@ -150,13 +151,6 @@ def _architecture(config: TrainConfig) -> Architecture:
 
 def _name(config: TrainConfig) -> str:
     return run_name(_cell(config))
-
-
-def _require_weights(config: TrainConfig, store: Store) -> None:
-    """Fetch the weights that image borrows, unless what it sees is there. FileNotFoundError as `googlenet_features`."""
-    weights = resolve_weights(config.init.weights)
-    if not features_path(image_network(weights), store.content_sha256, Path(config.outputs) / "features").is_file():
-        require_weights(weights)
 
 
 def _labelled_store(config: TrainConfig) -> Store:
@@ -317,33 +311,17 @@ def _inputs(config: TrainConfig, store: Store, fixed: FixedNetwork | None) -> La
 
 
 def _refuse(config: TrainConfig, store: Store, bundle: EncoderBundle | None) -> int | None:
-    """Refuse an encoder or weights that the cell cannot begin with; gives the overlap as `_refuse_overlap`."""
+    """Refuse an encoder or weights that the cell cannot begin with; gives the test records that the encoder has seen,
+    None where there is none or its corpus is not at hand."""
+    features = Path(config.outputs) / "features"
     if config.init.name == "image" and config.init.weights == "imagenet":  # auto takes others
-        _require_weights(config, store)
+        require_image_features("imagenet", store.content_sha256, features)
     if bundle is None:
         return None
     check_architecture(bundle, _architecture(config))
     note_lead(bundle.folder, str(bundle.description["lead"]), store.lead)
-    return _refuse_overlap(config, store, bundle)
-
-
-def _refuse_overlap(config: TrainConfig, store: Store, bundle: EncoderBundle) -> int | None:
-    """Count the test records that the encoder was pretrained on, None if its corpus is not at hand.
-
-    ValueError if there are any, unless the config allows it.
-    """
-    features = Path(config.outputs) / "features"
     _, test = labelled_split(store, features, config.data.test_fraction, config.split_seed)
-    found = rows_in_corpus(bundle, store, test, features)
-    if found is None:
-        return None
-    if len(found) and not config.allow_overlap:
-        named = ", ".join(store.record[found[:3]])
-        raise ValueError(
-            f"{bundle.folder}: pretrained on {len(found)} of the {len(test)} test records ({named}...); "
-            f"pretrain without them, or give allow_overlap=true, which the record will say"
-        )
-    return len(found)
+    return refuse_overlap(bundle, store, test, features, allow=config.allow_overlap)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from ecg_tl.spectrogram import (
     FEATURES,
     googlenet_features,
     image_network,
-    require_weights,
     resolve_weights,
     to_images,
 )
@@ -36,7 +35,6 @@ def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(spectrogram, "googlenet", googlenet)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     resolve_weights.cache_clear()
-    require_weights.cache_clear()
 
 
 @pytest.mark.parametrize("frequency_hz", [5.0, 17.0, 33.0])
